@@ -1,0 +1,11 @@
+//! The language of `kjit`: from `.k` text to verified IR.
+//!
+//! Stages, each a function: `lex -> parse_file -> resolve_names -> infer_types -> instantiate -> lower`.
+//! Every stage collects [`Diagnostic`]s instead of stopping at the first mistake.
+
+pub mod ast;
+pub mod diagnostic;
+pub mod source;
+
+pub use diagnostic::Diagnostic;
+pub use source::Source;

@@ -1,0 +1,366 @@
+//! The host program: `main` after the front end, ready for the runtime to execute.
+//!
+//! It is a small dynamically typed tree, because dtypes and shapes of arrays (which `load` reads from
+//! files) are known only when it runs. Element-wise parts do not run here: the runtime collects them
+//! into [`FusedExpr`]s, and the front end lowers each of those to one kernel.
+
+use crate::{Class, DType, Loc};
+
+/// The host program of one source file.
+#[derive(Clone, Debug, Default)]
+pub struct HostProgram {
+    /// `param` items, in source order.
+    pub params: Vec<HostParam>,
+    /// Names of the variables; [`Slot`] indexes them. Two variables may share a name (shadowing).
+    pub slots: Vec<String>,
+    /// Statements of `main`.
+    pub body: Vec<HostStmt>,
+}
+
+/// A `param` item: a number settable from outside.
+#[derive(Clone, Debug)]
+pub struct HostParam {
+    /// Name.
+    pub name: String,
+    /// Default value, an expression of literals and earlier params.
+    pub default: HostExpr,
+    /// Declared dtype, if any.
+    pub dtype: Option<DType>,
+    /// Where.
+    pub loc: Loc,
+}
+
+/// A variable of the host program.
+pub type Slot = usize;
+
+/// A statement with its place.
+#[derive(Clone, Debug)]
+pub struct HostStmt {
+    /// What.
+    pub kind: HostStmtKind,
+    /// Where.
+    pub loc: Loc,
+}
+
+/// Statements of the host program.
+#[derive(Clone, Debug)]
+pub enum HostStmtKind {
+    /// `let x = e;`, `x = e;`, `let (a, b) = e;`: several targets take the several outputs of a call.
+    Assign {
+        /// Variables that receive the value(s).
+        targets: Vec<Slot>,
+        /// The value.
+        value: HostExpr,
+    },
+    /// `x[1..3] = e;`
+    AssignIndex {
+        /// The array variable, changed in place (copy on write).
+        target: Slot,
+        /// Where in it.
+        index: Vec<HostIndex>,
+        /// The value, broadcast to the slice and cast to its dtype only if that is a safe cast.
+        value: HostExpr,
+    },
+    /// `for i in a..b { .. }`
+    For {
+        /// Loop variable.
+        slot: Slot,
+        /// First value.
+        start: HostExpr,
+        /// One past the last value.
+        end: HostExpr,
+        /// Statements.
+        body: Vec<HostStmt>,
+    },
+    /// `if c { .. } else { .. }` with a scalar condition.
+    If {
+        /// Condition.
+        condition: HostExpr,
+        /// Statements.
+        then_body: Vec<HostStmt>,
+        /// Statements.
+        else_body: Vec<HostStmt>,
+    },
+    /// An expression for its effect.
+    Expr(HostExpr),
+}
+
+/// An expression with its place.
+#[derive(Clone, Debug)]
+pub struct HostExpr {
+    /// What.
+    pub kind: HostExprKind,
+    /// Where.
+    pub loc: Loc,
+}
+
+/// Expressions of the host program.
+#[derive(Clone, Debug)]
+pub enum HostExprKind {
+    /// Integer literal: weakly typed, adopts the other operand's dtype (i64 alone).
+    Int(i128),
+    /// Float literal: weakly typed, adopts the other operand's float dtype (f64 alone or with ints).
+    Float(f64),
+    /// `true`, `false`
+    Bool(bool),
+    /// `"text"`
+    Str(String),
+    /// A dtype used as an argument: `zeros(3, dtype = f32)`.
+    DType(DType),
+    /// A variable.
+    Slot(Slot),
+    /// A param, by index.
+    Param(usize),
+    /// Element-wise operator.
+    Unary(UnaryOp, Box<HostExpr>),
+    /// Element-wise operator.
+    Binary(BinaryOp, Box<HostExpr>, Box<HostExpr>),
+    /// `x as f32`
+    Cast(Box<HostExpr>, DType),
+    /// A call with positional and named arguments.
+    Call {
+        /// What is called.
+        callee: HostCallee,
+        /// Positional arguments.
+        args: Vec<HostExpr>,
+        /// `name = value` arguments.
+        named: Vec<(String, HostExpr)>,
+    },
+    /// `x[1..-1, ..]`
+    Index(Box<HostExpr>, Vec<HostIndex>),
+    /// `(a, b)`: shapes, and the several outputs of a call.
+    Tuple(Vec<HostExpr>),
+    /// `[1.0, 2.0]`: a 1-D array (nested: n-D).
+    Array(Vec<HostExpr>),
+}
+
+/// What a host call calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostCallee {
+    /// A `ufunc` of the file, or an element-wise built-in function such as `sqrt`, by the name under
+    /// which the front end gives its [`Signature`].
+    Elementwise(String),
+    /// A host function.
+    Builtin(HostFn),
+}
+
+/// One index of `x[..]`.
+#[derive(Clone, Debug)]
+pub enum HostIndex {
+    /// `x[i]`: removes the axis; negative counts from the end.
+    At(HostExpr),
+    /// `x[a..b]`, either end optional; negative counts from the end; clamped as NumPy does.
+    Range(Option<HostExpr>, Option<HostExpr>),
+}
+
+macro_rules! host_fns {
+    ($($variant:ident $name:literal $min:literal..=$max:literal [$($named:literal),*] $doc:literal;)*) => {
+        /// Functions of the host language.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum HostFn { $(#[doc = $doc] $variant),* }
+
+        impl HostFn {
+            /// All of them, in the order of the table.
+            pub const ALL: &'static [HostFn] = &[$(HostFn::$variant),*];
+            /// Name in source.
+            pub const fn name(self) -> &'static str { match self { $(HostFn::$variant => $name),* } }
+            /// Fewest and most positional arguments.
+            pub const fn arity(self) -> (usize, usize) { match self { $(HostFn::$variant => ($min, $max)),* } }
+            /// Named arguments it takes.
+            pub const fn named(self) -> &'static [&'static str] { match self { $(HostFn::$variant => &[$($named),*]),* } }
+            /// One-line documentation.
+            pub const fn doc(self) -> &'static str { match self { $(HostFn::$variant => $doc),* } }
+            /// The function of that name.
+            pub fn from_name(name: &str) -> Option<HostFn> { match name { $($name => Some(HostFn::$variant),)* _ => None } }
+        }
+    };
+}
+
+host_fns! {
+    // variant name positional named documentation
+    Load     "load"     1..=1 []  "Array from a `.npy` file, `.npz` member (`load(\"a.npz:name\")`) or `.csv` table.";
+    Save     "save"     2..=2 []  "Writes an array to `.npy`, `.npz` (`file.npz:name`), `.csv`, or a 2-D array as a `.png` picture.";
+    Print    "print"    0..=1000 [] "Prints values separated by blanks.";
+    Assert   "assert"   1..=2 []  "Stops with an error unless the scalar (or every element) is true; second argument: a message.";
+    Zeros    "zeros"    1..=1 ["dtype"] "Zeros of a shape (number or tuple); f64 unless `dtype` says otherwise.";
+    Ones     "ones"     1..=1 ["dtype"] "Ones of a shape.";
+    Full     "full"     2..=2 ["dtype"] "A shape filled with a value.";
+    Arange   "arange"   1..=3 ["dtype"] "`arange(stop)`, `arange(start, stop)`, `arange(start, stop, step)`, as NumPy's.";
+    Linspace "linspace" 3..=3 ["dtype"] "`linspace(start, stop, n)`: n evenly spaced values, both ends included.";
+    Uniform  "uniform"  1..=1 ["seed", "dtype"] "Philox4x32-10 uniform numbers in [0, 1) of a shape; element i depends on seed and i alone; f64 unless `dtype` says f32.";
+    Normal   "normal"   1..=1 ["seed", "dtype"] "Philox4x32-10 standard normal numbers of a shape; element i depends on seed and i alone.";
+    Sum      "sum"      1..=1 []  "Sum of all elements, on a tree that depends on the length alone.";
+    Mean     "mean"     1..=1 []  "Mean of all elements.";
+    Min      "min"      1..=1 []  "Smallest element (NaN if any is NaN).";
+    Max      "max"      1..=1 []  "Largest element (NaN if any is NaN).";
+    ArgMin   "argmin"   1..=1 []  "Index of the first smallest element (of the first NaN if any).";
+    ArgMax   "argmax"   1..=1 []  "Index of the first largest element (of the first NaN if any).";
+    Dot      "dot"      2..=2 []  "Sum of products of two 1-D arrays.";
+    Len      "len"      1..=1 []  "Extent of the first axis.";
+    Size     "size"     1..=1 []  "Number of elements.";
+    Reshape  "reshape"  2..=2 []  "The same elements in C order with another shape.";
+    Transpose "transpose" 1..=1 [] "Axes in reverse order.";
+}
+
+/// Unary operators of the language.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UnaryOp {
+    /// `-x`
+    Neg,
+    /// `!x`
+    Not,
+}
+
+/// Binary operators of the language.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Rem,
+    /// `&`
+    BitAnd,
+    /// `|`
+    BitOr,
+    /// `^`
+    BitXor,
+    /// `<<`
+    Shl,
+    /// `>>`
+    Shr,
+    /// `&&` (element-wise in the host program)
+    And,
+    /// `||` (element-wise in the host program)
+    Or,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+}
+
+impl BinaryOp {
+    /// The operator in source.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Rem => "%",
+            BinaryOp::BitAnd => "&",
+            BinaryOp::BitOr => "|",
+            BinaryOp::BitXor => "^",
+            BinaryOp::Shl => "<<",
+            BinaryOp::Shr => ">>",
+            BinaryOp::And => "&&",
+            BinaryOp::Or => "||",
+            BinaryOp::Eq => "==",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Le => "<=",
+            BinaryOp::Gt => ">",
+            BinaryOp::Ge => ">=",
+        }
+    }
+
+    /// Does it give a bool whatever it compares?
+    pub const fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge
+        )
+    }
+}
+
+/// The call signature of an element-wise function: a `ufunc` of the file or a built-in one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// Name.
+    pub name: String,
+    /// Type parameters with their bounds.
+    pub generics: Vec<(String, Class)>,
+    /// Inputs: name and type.
+    pub inputs: Vec<(String, TypeSpec)>,
+    /// Outputs: name (`out` when the source names none) and type.
+    pub outputs: Vec<(String, TypeSpec)>,
+    /// What `reduce` starts from, as written: an integer or a float.
+    pub identity: Option<f64>,
+    /// Where it is declared.
+    pub loc: Loc,
+}
+
+/// The type of a parameter: fixed, or one of the type parameters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TypeSpec {
+    /// A fixed dtype.
+    DType(DType),
+    /// The type parameter of that number.
+    Generic(usize),
+}
+
+impl TypeSpec {
+    /// The dtype, given those of the type parameters.
+    pub fn resolve(self, generics: &[DType]) -> DType {
+        match self {
+            TypeSpec::DType(d) => d,
+            TypeSpec::Generic(g) => generics[g],
+        }
+    }
+}
+
+/// An element-wise expression over several inputs that becomes one kernel, without temporaries.
+///
+/// Nodes are in evaluation order: arguments name earlier nodes. Dtypes are explicit: whoever builds it
+/// inserts the `Cast`s that promotion asks for, so that both arguments of an operator agree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+pub struct FusedExpr {
+    /// Dtypes of the input arrays (scalars are inputs with a zero step).
+    pub inputs: Vec<DType>,
+    /// The nodes.
+    pub nodes: Vec<FusedNode>,
+    /// Nodes stored to the outputs, in order: `(node, which of its results)`.
+    pub outputs: Vec<(usize, usize)>,
+}
+
+/// One node of a [`FusedExpr`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FusedNode {
+    /// Operation.
+    pub op: FusedOp,
+    /// Arguments: `(node, which of its results)`.
+    pub args: Vec<(usize, usize)>,
+    /// Where in the host program.
+    pub loc: Loc,
+}
+
+/// Operations of a [`FusedExpr`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FusedOp {
+    /// Element of an input.
+    Input(usize),
+    /// The element's linear (C order) index, i64. The kernel gets an index parameter, after the inputs
+    /// and before the outputs.
+    Index,
+    /// `(x)` to a dtype.
+    Cast(DType),
+    /// Operator.
+    Unary(UnaryOp),
+    /// Operator; both arguments have one dtype.
+    Binary(BinaryOp),
+    /// A ufunc or element-wise built-in, with the dtypes of its type parameters.
+    Call(String, Vec<DType>),
+}
