@@ -19,7 +19,11 @@ pub struct Source {
 impl Source {
     /// The user's source.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Source {
-        Source { name: name.into(), text: text.into(), file: USER_FILE }
+        Source {
+            name: name.into(),
+            text: text.into(),
+            file: USER_FILE,
+        }
     }
 
     /// Line and column (both from 1, columns in characters) of a byte offset.
@@ -36,7 +40,11 @@ impl Source {
 
     /// A place in this source.
     pub fn loc(&self, span: Span) -> Loc {
-        Loc { file: self.file, start: span.start, end: span.end }
+        Loc {
+            file: self.file,
+            start: span.start,
+            end: span.end,
+        }
     }
 }
 
@@ -52,11 +60,17 @@ pub struct Span {
 impl Span {
     /// From `start` to `end`.
     pub const fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// The smallest span that covers both.
     pub fn to(self, other: Span) -> Span {
-        Span { start: self.start.min(other.start), end: self.end.max(other.end) }
+        Span {
+            start: self.start.min(other.start),
+            end: self.end.max(other.end),
+        }
     }
 }

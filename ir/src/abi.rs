@@ -12,8 +12,12 @@
 use std::sync::atomic::AtomicU32;
 
 /// NumPy's inner loop signature, which every compiled kernel has.
-pub type KernelFn =
-    unsafe extern "C" fn(args: *const *mut u8, dims: *const isize, steps: *const isize, data: *const u8);
+pub type KernelFn = unsafe extern "C" fn(
+    args: *const *mut u8,
+    dims: *const isize,
+    steps: *const isize,
+    data: *const u8,
+);
 
 /// What a kernel call reports back through its `data` argument.
 #[derive(Debug, Default)]

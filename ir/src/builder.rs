@@ -1,8 +1,8 @@
 //! Builds functions instruction by instruction, computing result types from the opcode table.
 
 use crate::{
-    ArrayMode, ArrayParam, ArrayRef, Block, DType, FuncRef, Function, Imm, Inst, Loc, LocalArray, LocalRef,
-    Opcode, Scalar, Trap, TrapRef, Type, Value,
+    ArrayMode, ArrayParam, ArrayRef, Block, DType, FuncRef, Function, Imm, Inst, Loc, LocalArray,
+    LocalRef, Opcode, Scalar, Trap, TrapRef, Type, Value,
 };
 
 /// Appends instructions to one block of a function at a time.
@@ -22,12 +22,20 @@ impl FunctionBuilder {
     pub fn new(name: impl Into<String>) -> FunctionBuilder {
         let func = Function::new(name);
         let block = func.entry;
-        FunctionBuilder { func, block, loc: Loc::default() }
+        FunctionBuilder {
+            func,
+            block,
+            loc: Loc::default(),
+        }
     }
 
     /// Continues a function at the end of one of its blocks.
     pub fn at_end(func: Function, block: Block) -> FunctionBuilder {
-        FunctionBuilder { func, block, loc: Loc::default() }
+        FunctionBuilder {
+            func,
+            block,
+            loc: Loc::default(),
+        }
     }
 
     /// The block instructions go to.
@@ -75,7 +83,14 @@ impl FunctionBuilder {
     }
 
     /// Appends any instruction.
-    pub fn push(&mut self, op: Opcode, args: &[Value], imm: Imm, blocks: &[Block], results: &[Type]) -> Inst {
+    pub fn push(
+        &mut self,
+        op: Opcode,
+        args: &[Value],
+        imm: Imm,
+        blocks: &[Block],
+        results: &[Type],
+    ) -> Inst {
         let inst = self.func.new_inst(op, args, imm, blocks, results, self.loc);
         self.func.block_mut(self.block).insts.push(inst);
         inst
@@ -113,7 +128,11 @@ impl FunctionBuilder {
 
     /// Value conversion; no instruction when the dtype is already right.
     pub fn cast(&mut self, a: Value, to: DType) -> Value {
-        if self.func.ty(a).dtype == to { a } else { self.op(Opcode::Cast, &[a], Some(to)) }
+        if self.func.ty(a).dtype == to {
+            a
+        } else {
+            self.op(Opcode::Cast, &[a], Some(to))
+        }
     }
 
     /// Reinterpretation of the bits.
@@ -123,7 +142,13 @@ impl FunctionBuilder {
 
     /// A constant.
     pub fn constant(&mut self, scalar: Scalar) -> Value {
-        let inst = self.push(Opcode::Const, &[], Imm::Const(scalar), &[], &[Type::scalar(scalar.dtype())]);
+        let inst = self.push(
+            Opcode::Const,
+            &[],
+            Imm::Const(scalar),
+            &[],
+            &[Type::scalar(scalar.dtype())],
+        );
         self.func.result(inst)
     }
 
@@ -145,7 +170,11 @@ impl FunctionBuilder {
     /// This element of an input array, or the element's index for an index parameter.
     pub fn load(&mut self, array: ArrayRef) -> Value {
         let param = &self.func.arrays[array.index()];
-        let op = if param.mode == ArrayMode::Index { Opcode::Index } else { Opcode::Load };
+        let op = if param.mode == ArrayMode::Index {
+            Opcode::Index
+        } else {
+            Opcode::Load
+        };
         let ty = Type::scalar(param.dtype);
         let inst = self.push(op, &[], Imm::Array(array), &[], &[ty]);
         self.func.result(inst)
@@ -165,7 +194,13 @@ impl FunctionBuilder {
 
     /// Writes an element of a local array.
     pub fn local_store(&mut self, local: LocalRef, index: Value, value: Value) {
-        self.push(Opcode::LocalStore, &[index, value], Imm::Local(local), &[], &[]);
+        self.push(
+            Opcode::LocalStore,
+            &[index, value],
+            Imm::Local(local),
+            &[],
+            &[],
+        );
     }
 
     /// Reports `trap` where `ok` is false.
@@ -196,7 +231,13 @@ impl FunctionBuilder {
         self.switch_to(else_block);
         else_arm(self);
         self.switch_to(outer);
-        let inst = self.push(Opcode::If, &[condition], Imm::None, &[then_block, else_block], results);
+        let inst = self.push(
+            Opcode::If,
+            &[condition],
+            Imm::None,
+            &[then_block, else_block],
+            results,
+        );
         self.func.inst(inst).results.to_vec()
     }
 

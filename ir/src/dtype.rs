@@ -139,8 +139,14 @@ pub enum Class {
 
 impl Class {
     /// Every class.
-    pub const ALL: &'static [Class] =
-        &[Class::Int, Class::Uint, Class::Float, Class::Complex, Class::Number, Class::Any];
+    pub const ALL: &'static [Class] = &[
+        Class::Int,
+        Class::Uint,
+        Class::Float,
+        Class::Complex,
+        Class::Number,
+        Class::Any,
+    ];
 
     /// The name in `.k` source.
     pub const fn name(self) -> &'static str {
@@ -194,17 +200,26 @@ pub struct Type {
 impl Type {
     /// A scalar (or, in vector form, uniform) type.
     pub const fn scalar(dtype: DType) -> Type {
-        Type { dtype, varying: false }
+        Type {
+            dtype,
+            varying: false,
+        }
     }
 
     /// A varying type.
     pub const fn varying(dtype: DType) -> Type {
-        Type { dtype, varying: true }
+        Type {
+            dtype,
+            varying: true,
+        }
     }
 
     /// The same shape (scalar or varying) with another dtype.
     pub const fn with_dtype(self, dtype: DType) -> Type {
-        Type { dtype, varying: self.varying }
+        Type {
+            dtype,
+            varying: self.varying,
+        }
     }
 
     /// `bool`, scalar.

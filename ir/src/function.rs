@@ -5,7 +5,9 @@
 //! that lists it. A block is a list of instructions, the last of which is a terminator. A value is
 //! visible in the rest of its block and in the blocks nested there.
 
-use crate::{ArrayRef, Block, DType, FuncRef, Inst, LocalRef, Opcode, Scalar, TrapRef, Type, Value};
+use crate::{
+    ArrayRef, Block, DType, FuncRef, Inst, LocalRef, Opcode, Scalar, TrapRef, Type, Value,
+};
 use smallvec::SmallVec;
 
 /// A set of functions that call each other by [`FuncRef`].
@@ -18,7 +20,10 @@ pub struct Module {
 impl Module {
     /// The function of that name.
     pub fn find(&self, name: &str) -> Option<FuncRef> {
-        self.functions.iter().position(|f| f.name == name).map(FuncRef::new)
+        self.functions
+            .iter()
+            .position(|f| f.name == name)
+            .map(FuncRef::new)
     }
 
     /// Adds a function.
@@ -308,7 +313,9 @@ impl Function {
 
     /// The constant a value is, if it is one (looking through `splat`).
     pub fn as_const(&self, value: Value) -> Option<Scalar> {
-        let ValueDef::Result(inst, _) = self.def(value) else { return None };
+        let ValueDef::Result(inst, _) = self.def(value) else {
+            return None;
+        };
         let data = self.inst(inst);
         match (data.op, data.imm) {
             (Opcode::Const, Imm::Const(scalar)) => Some(scalar),

@@ -36,9 +36,11 @@ pub use builder::FunctionBuilder;
 pub use dtype::{Class, DType, Type};
 pub use entity::{ArrayRef, Block, FuncRef, Inst, LocalRef, TrapRef, Value};
 pub use function::{
-    Access, ArrayMode, ArrayParam, BlockData, Form, Function, Imm, InstData, Loc, LocalArray, Module, Trap,
-    TrapKind, ValueData, ValueDef,
+    Access, ArrayMode, ArrayParam, BlockData, Form, Function, Imm, InstData, Loc, LocalArray,
+    Module, Trap, TrapKind, ValueData, ValueDef,
 };
-pub use host::{BinaryOp, FusedExpr, FusedNode, FusedOp, HostProgram, Signature, TypeSpec, UnaryOp};
+pub use host::{
+    BinaryOp, FusedExpr, FusedNode, FusedOp, HostProgram, Signature, TypeSpec, UnaryOp,
+};
 pub use opcode::Opcode;
 pub use scalar::Scalar;

@@ -207,7 +207,9 @@ impl Opcode {
         let same = |args: &[Type]| -> Result<Type, String> {
             let first = args[0];
             if let Some(other) = args.iter().find(|t| **t != first) {
-                return Err(format!("{self} needs arguments of one type, not {first} and {other}"));
+                return Err(format!(
+                    "{self} needs arguments of one type, not {first} and {other}"
+                ));
             }
             if !self.domain().contains(first.dtype) {
                 return Err(format!("{self} does not take {first}"));
@@ -222,7 +224,9 @@ impl Opcode {
                     return Err(format!("{self} needs a bool condition, not {}", args[0]));
                 }
                 if args[0].varying != args[1].varying && args[0].varying {
-                    return Err(format!("{self} has a varying condition but uniform arguments"));
+                    return Err(format!(
+                        "{self} has a varying condition but uniform arguments"
+                    ));
                 }
                 same(&args[1..])
             }
@@ -230,7 +234,9 @@ impl Opcode {
                 let to = to.ok_or_else(|| format!("{self} needs a dtype"))?;
                 let from = args[0];
                 if self == Opcode::Bitcast
-                    && (from.dtype.size() != to.size() || from.dtype == DType::Bool || to == DType::Bool)
+                    && (from.dtype.size() != to.size()
+                        || from.dtype == DType::Bool
+                        || to == DType::Bool)
                 {
                     return Err(format!("{self} cannot reinterpret {from} as {to}"));
                 }

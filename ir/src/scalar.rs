@@ -14,23 +14,36 @@ impl Scalar {
     /// A scalar from its bit pattern; bits above the dtype's width are dropped.
     pub const fn from_bits(dtype: DType, bits: u128) -> Scalar {
         let width = dtype.bits();
-        let bits = if width >= 128 { bits } else { bits & ((1 << width) - 1) };
+        let bits = if width >= 128 {
+            bits
+        } else {
+            bits & ((1 << width) - 1)
+        };
         Scalar { dtype, bits }
     }
 
     /// A `bool`.
     pub const fn bool(value: bool) -> Scalar {
-        Scalar { dtype: DType::Bool, bits: value as u128 }
+        Scalar {
+            dtype: DType::Bool,
+            bits: value as u128,
+        }
     }
 
     /// An `f32`.
     pub const fn f32(value: f32) -> Scalar {
-        Scalar { dtype: DType::F32, bits: value.to_bits() as u128 }
+        Scalar {
+            dtype: DType::F32,
+            bits: value.to_bits() as u128,
+        }
     }
 
     /// An `f64`.
     pub const fn f64(value: f64) -> Scalar {
-        Scalar { dtype: DType::F64, bits: value.to_bits() as u128 }
+        Scalar {
+            dtype: DType::F64,
+            bits: value.to_bits() as u128,
+        }
     }
 
     /// An integer of the given dtype, wrapped to its width.
@@ -109,7 +122,10 @@ impl Scalar {
         } else {
             wide[16 - bytes.len()..].copy_from_slice(bytes);
         }
-        Scalar { dtype, bits: u128::from_ne_bytes(wide) }
+        Scalar {
+            dtype,
+            bits: u128::from_ne_bytes(wide),
+        }
     }
 
     /// The memory image of one element (native byte order), in the first `dtype.size()` bytes.

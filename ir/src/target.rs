@@ -38,7 +38,13 @@ pub trait CompiledKernel: Send + Sync {
     /// their element size as step and uniform ones zero; outputs must not overlap inputs except
     /// element upon same element; `dims[0]` must be a multiple of [`CompiledKernel::lanes`]; `data`
     /// must point to a [`crate::abi::KernelStatus`].
-    unsafe fn call(&self, args: *const *mut u8, dims: *const isize, steps: *const isize, data: *const u8);
+    unsafe fn call(
+        &self,
+        args: *const *mut u8,
+        dims: *const isize,
+        steps: *const isize,
+        data: *const u8,
+    );
 }
 
 /// Why a backend did not compile a kernel.
