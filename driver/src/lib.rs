@@ -1,1 +1,31 @@
-//! placeholder
+//! From source text to compiled kernels: the one place that sees the front end and the backends.
+//!
+//! [`Program`] is checked source; [`scalar_kernel`] turns one of its ufuncs, or a fused expression,
+//! into optimised scalar IR; [`compile_cpu`] and [`compile_wgsl`] make code of that. The pipeline reads
+//! top to bottom in [`pipeline`]. Every stage can be looked at with [`emit`].
+//!
+//! ```
+//! use kjit_driver::{compile_cpu, scalar_kernel, CompileOptions, CpuCode, KernelSpec, Program};
+//! use kjit_ir::{Access, DType};
+//!
+//! let program = Program::compile(kjit_driver::Source::new(
+//!     "double.k",
+//!     "ufunc double<T: number>(x: T) -> T { x + x }",
+//! ))
+//! .unwrap();
+//! let spec = KernelSpec::Ufunc { name: "double".into(), generics: vec![DType::F32] };
+//! let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).unwrap();
+//! let code = compile_cpu(&kernel, &[Access::Contiguous; 2], CpuCode::Vector).unwrap();
+//! assert!(code.lanes() >= 4);
+//! ```
+
+pub mod emit;
+mod error;
+mod pipeline;
+mod program;
+
+pub use error::CompileError;
+pub use kjit_frontend::{Diagnostic, Source, diagnostic::Code, render};
+pub use kjit_wgsl as wgsl;
+pub use pipeline::{CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, scalar_kernel};
+pub use program::Program;

@@ -1,0 +1,78 @@
+//! Dumps of every stage, for people to read: `kjit emit --stage ..`.
+
+use crate::pipeline::{cranelift, lowered, specialize};
+use crate::{CompileError, CompileOptions, KernelSpec, Program};
+use kjit_frontend::{Diagnostic, Source};
+use kjit_ir::target::{Backend, BackendError};
+use kjit_ir::{Access, passes};
+
+/// Stages of a source file: they need no dtypes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileStage {
+    /// The lexer's tokens.
+    Tokens,
+    /// The parser's tree.
+    Ast,
+}
+
+/// Stages of one kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KernelStage {
+    /// As lowered by the front end, with the functions it calls.
+    Ir,
+    /// After the scalar passes.
+    Opt,
+    /// After vectorisation.
+    Vector,
+    /// The Cranelift IR of the vector code.
+    Clif,
+    /// The machine code of the vector code.
+    Asm,
+    /// The shader.
+    Wgsl,
+}
+
+/// Text of a file stage; the diagnostics say what is wrong with the text.
+pub fn file_stage(source: &Source, stage: FileStage) -> (String, Vec<Diagnostic>) {
+    match stage {
+        FileStage::Tokens => kjit_frontend::lexer::dump(source),
+        FileStage::Ast => {
+            let (file, diagnostics) = kjit_frontend::parse_file(source);
+            (kjit_frontend::ast::dump(&file), diagnostics)
+        }
+    }
+}
+
+/// Text of a kernel stage. Arrays are taken as contiguous from `Vector` on.
+pub fn kernel_stage(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+    stage: KernelStage,
+) -> Result<String, CompileError> {
+    let (module, root) = lowered(program, spec, options)?;
+    if stage == KernelStage::Ir {
+        return Ok(module.to_string());
+    }
+    let scalar = passes::optimize(&module, root);
+    if stage == KernelStage::Opt {
+        return Ok(scalar.to_string());
+    }
+    let contiguous = specialize(&scalar, &vec![Access::Contiguous; scalar.arrays.len()])?;
+    let machine = |name: &str| {
+        let vector = passes::vectorize(&contiguous);
+        cranelift()?.emit(&vector, name).unwrap_or_else(|| {
+            Err(BackendError::Internal(format!("the machine-code backend has no stage {name}")))
+        })
+    };
+    Ok(match stage {
+        KernelStage::Ir | KernelStage::Opt => unreachable!("bug in kjit: handled above"),
+        KernelStage::Vector => passes::vectorize(&contiguous).to_string(),
+        KernelStage::Clif => machine("clif")?,
+        KernelStage::Asm => machine("asm")?,
+        KernelStage::Wgsl => {
+            let options = kjit_wgsl::WgslOptions { fast: options.fast, ..Default::default() };
+            kjit_wgsl::emit(&contiguous, &options)?.source
+        }
+    })
+}

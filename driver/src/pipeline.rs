@@ -1,0 +1,115 @@
+//! The pipeline, top to bottom:
+//! `check (lex, parse, resolve, infer) -> instantiate and lower -> optimize -> [vectorize] -> compile`.
+
+use crate::{CompileError, Program};
+use kjit_cranelift::Cranelift;
+use kjit_interp::Interp;
+use kjit_ir::target::{Backend, BackendError, CompiledKernel};
+use kjit_ir::{Access, DType, Form, FuncRef, Function, FusedExpr, Module, passes};
+use std::sync::{Arc, OnceLock};
+
+/// What a kernel computes, without layouts or targets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum KernelSpec {
+    /// A ufunc of the file, for the dtypes of its type parameters.
+    Ufunc {
+        /// Its name.
+        name: String,
+        /// One dtype a type parameter.
+        generics: Vec<DType>,
+    },
+    /// A fused expression of a host program.
+    Fused(FusedExpr),
+}
+
+/// Options that change the code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct CompileOptions {
+    /// Allow contraction, reassociation and approximate functions everywhere.
+    pub fast: bool,
+}
+
+/// Which code to make for the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CpuCode {
+    /// None: interpret the IR. The oracle.
+    Interp,
+    /// Scalar machine code.
+    Scalar,
+    /// Vector machine code, as wide as the backend makes it.
+    Vector,
+}
+
+/// Front end and optimiser: one kernel as scalar IR, every array strided.
+pub fn scalar_kernel(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+) -> Result<Function, CompileError> {
+    let (module, root) = lowered(program, spec, options)?;
+    Ok(passes::optimize(&module, root))
+}
+
+/// The kernel and its callees as the front end lowers them.
+pub(crate) fn lowered(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+) -> Result<(Module, FuncRef), CompileError> {
+    let (mut module, root) = match spec {
+        KernelSpec::Ufunc { name, generics } => program.kernel(name, generics)?,
+        KernelSpec::Fused(expr) => program.fuse(expr)?,
+    };
+    if options.fast {
+        for function in &mut module.functions {
+            function.fast = true;
+        }
+    }
+    Ok((module, root))
+}
+
+/// Machine code (or an interpreter) for a scalar kernel, given what is known of each array's step.
+pub fn compile_cpu(
+    kernel: &Function,
+    access: &[Access],
+    code: CpuCode,
+) -> Result<Arc<dyn CompiledKernel>, CompileError> {
+    let kernel = specialize(kernel, access)?;
+    match code {
+        CpuCode::Interp => Ok(Interp::default().compile(&kernel)?),
+        CpuCode::Scalar => Ok(cranelift()?.compile(&kernel)?),
+        CpuCode::Vector => Ok(cranelift()?.compile(&passes::vectorize(&kernel))?),
+    }
+}
+
+/// A shader for a scalar kernel.
+pub fn compile_wgsl(
+    kernel: &Function,
+    access: &[Access],
+    options: &kjit_wgsl::WgslOptions,
+) -> Result<kjit_wgsl::Shader, CompileError> {
+    Ok(kjit_wgsl::emit(&specialize(kernel, access)?, options)?)
+}
+
+/// The kernel with access classes filled in.
+pub(crate) fn specialize(kernel: &Function, access: &[Access]) -> Result<Function, CompileError> {
+    if kernel.form != Form::Scalar || access.len() != kernel.arrays.len() {
+        return Err(CompileError::Backend(BackendError::Internal(format!(
+            "kernel {} has {} arrays but {} access classes were given",
+            kernel.name,
+            kernel.arrays.len(),
+            access.len()
+        ))));
+    }
+    let mut kernel = kernel.clone();
+    for (param, access) in kernel.arrays.iter_mut().zip(access) {
+        param.access = *access;
+    }
+    Ok(kernel)
+}
+
+/// The machine-code backend of this process.
+pub(crate) fn cranelift() -> Result<&'static Cranelift, BackendError> {
+    static BACKEND: OnceLock<Result<Cranelift, BackendError>> = OnceLock::new();
+    BACKEND.get_or_init(Cranelift::new).as_ref().map_err(Clone::clone)
+}
