@@ -1,3 +1,67 @@
-//! placeholder
+//! The `kjit` command: runs, checks, tests and explains `.k` programs.
+//!
+//! Exit code 0: done; 1: the program or its data is wrong (one message on stderr, nothing written);
+//! 2: wrong usage.
 
-fn main() {}
+mod call;
+mod check;
+mod emit;
+mod fmt;
+mod options;
+mod progress;
+mod report;
+mod run;
+mod targets;
+mod test;
+
+use clap::{Parser, Subcommand};
+use report::Failure;
+use std::process::ExitCode;
+
+/// A data-parallel JIT: kernels written once, per element, run on one core, on every core, or on a GPU
+#[derive(Parser, Debug)]
+#[command(name = "kjit", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Run(run::Args),
+    Call(call::Args),
+    Check(check::Args),
+    Emit(emit::Args),
+    Test(test::Args),
+    Targets(targets::Args),
+    Fmt(fmt::Args),
+}
+
+/// Stack of the thread that does the work: syntax trees are walked recursively, and their depth is
+/// limited by the parser to what fits here with room to spare, whatever `ulimit -s` says.
+const STACK_BYTES: usize = 64 << 20;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    report::quiet_panics();
+    let work = std::thread::Builder::new().name("kjit".into()).stack_size(STACK_BYTES).spawn(move || {
+        match cli.command {
+            Command::Run(args) => run::main(args),
+            Command::Call(args) => call::main(args),
+            Command::Check(args) => check::main(args),
+            Command::Emit(args) => emit::main(args),
+            Command::Test(args) => test::main(args),
+            Command::Targets(args) => targets::main(args),
+            Command::Fmt(args) => fmt::main(args),
+        }
+    });
+    let result = match work.map(|thread| thread.join()) {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Failure::bug(panic.as_ref())),
+        Err(error) => Err(Failure::message(format!("cannot start a thread: {error}"))),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

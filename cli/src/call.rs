@@ -1,0 +1,96 @@
+//! `kjit call`: calls one ufunc on numbers and files.
+
+use crate::options::EngineArgs;
+use crate::progress::Progress;
+use crate::report::{Failure, Outcome, read_source};
+use crate::run::print_times;
+use kjit::{Arg, Array, Engine, Program, Ufunc};
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Call a ufunc of a file on numbers and arrays
+///
+/// ARG is a number (2.5), an array file (x.npy, x.npz:name, x.csv), or made on the spot:
+/// uniform:SHAPE[:seed=N][:dtype=f32], normal:.., linspace:START:STOP:N, arange:STOP, zeros:SHAPE,
+/// ones:SHAPE, where SHAPE is 1e6 or 1000x1000.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The program
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// The ufunc
+    #[arg(value_name = "UFUNC")]
+    ufunc: String,
+    /// Its arguments
+    #[arg(value_name = "ARG", allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// Where to write the result(s), one -o for each output; without it they are printed
+    #[arg(short = 'o', long = "out", value_name = "OUT")]
+    out: Vec<String>,
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Print compile, run and transfer times and the bandwidth to stderr
+    #[arg(long)]
+    time: bool,
+}
+
+/// Runs the subcommand.
+pub fn main(args: Args) -> Outcome {
+    let started = Instant::now();
+    let source = read_source(&args.file)?;
+    let runtime = |error: kjit::RuntimeError| Failure::runtime(&error, Some(&source));
+    let program =
+        Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source)).map(Arc::new)?;
+    let ufunc = Ufunc::new(&program, &args.ufunc).map_err(runtime)?;
+    if !args.out.is_empty() && args.out.len() != ufunc.nout() {
+        return Err(Failure::with_help(
+            format!("{} has {} outputs but {} files were given", ufunc.name(), ufunc.nout(), args.out.len()),
+            "give one -o for each output, in their order",
+        ));
+    }
+    for path in &args.out {
+        kjit::check_save_path(path).map_err(runtime)?;
+    }
+    let engine = args.engine.engine()?;
+    let values =
+        args.args.iter().map(|text| parse_arg(text, &engine, &program)).collect::<Result<Vec<_>, _>>()?;
+    let progress = Progress::start(&engine);
+    let results = ufunc.call(&engine, &values);
+    progress.finish();
+    let results = results
+        .and_then(|list| list.iter().map(Array::to_host).collect::<Result<Vec<_>, _>>())
+        .map_err(runtime)?;
+    if args.out.is_empty() {
+        let mut out = std::io::stdout().lock();
+        for array in &results {
+            writeln!(out, "{}", kjit::format_array(array))?;
+        }
+    }
+    for (path, array) in args.out.iter().zip(&results) {
+        kjit::save(path, array).map_err(runtime)?;
+    }
+    if args.time {
+        print_times(&engine.stats(), &engine, started)?;
+    }
+    Ok(())
+}
+
+/// An argument of the command line as an argument of the call.
+fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, Failure> {
+    if let Ok(value) = text.replace('_', "").parse::<i128>() {
+        return Ok(Arg::Int(value));
+    }
+    if let Ok(value) = text.parse::<f64>() {
+        return Ok(Arg::Float(value));
+    }
+    if let Some((maker, rest)) = text.split_once(':')
+        && !maker.contains('.')
+        && !maker.contains('/')
+    {
+        let array = kjit::generate(engine, program, maker, rest)
+            .map_err(|error| Failure::runtime(&error, None))?;
+        return Ok(Arg::Array(array));
+    }
+    kjit::load(text).map(Arg::Array).map_err(|error| Failure::runtime(&error, None))
+}

@@ -1,0 +1,133 @@
+//! `kjit emit`: shows any stage of the compilation.
+
+use crate::report::{Failure, Outcome, read_source};
+use clap::ValueEnum;
+use kjit::{Class, DType, Program, Signature, Source};
+use kjit_driver::emit::{FileStage, KernelStage, file_stage, kernel_stage};
+use kjit_driver::{CompileError, CompileOptions, KernelSpec};
+use std::io::Write;
+
+/// Show a stage of the compilation
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The program
+    #[arg(value_name = "FILE")]
+    file: String,
+    /// Which ufunc (default: all)
+    #[arg(value_name = "UFUNC")]
+    ufunc: Option<String>,
+    /// Which stage
+    #[arg(long, value_enum)]
+    stage: StageArg,
+    /// dtype of every type parameter (default: the first of f32, i32 that its class allows)
+    #[arg(long, value_name = "DTYPE")]
+    dtype: Option<String>,
+    /// Compile with fast arithmetic
+    #[arg(long)]
+    fast: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum StageArg {
+    /// Tokens of the file
+    Tokens,
+    /// Syntax tree of the file
+    Ast,
+    /// IR as lowered
+    Ir,
+    /// IR after the scalar passes
+    Opt,
+    /// IR after vectorisation
+    Vector,
+    /// Cranelift IR
+    Clif,
+    /// Machine code
+    Asm,
+    /// Shader
+    Wgsl,
+}
+
+/// Runs the subcommand.
+pub fn main(args: Args) -> Outcome {
+    let source = read_source(&args.file)?;
+    let stage = match args.stage {
+        StageArg::Tokens => return print_file_stage(&source, FileStage::Tokens),
+        StageArg::Ast => return print_file_stage(&source, FileStage::Ast),
+        StageArg::Ir => KernelStage::Ir,
+        StageArg::Opt => KernelStage::Opt,
+        StageArg::Vector => KernelStage::Vector,
+        StageArg::Clif => KernelStage::Clif,
+        StageArg::Asm => KernelStage::Asm,
+        StageArg::Wgsl => KernelStage::Wgsl,
+    };
+    let program = Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
+    let dtype = args.dtype.as_deref().map(parse_dtype).transpose()?;
+    let mut out = std::io::stdout().lock();
+    for signature in selected(&program, args.ufunc.as_deref())? {
+        let generics = generics(signature, dtype)?;
+        let spec = KernelSpec::Ufunc { name: signature.name.clone(), generics };
+        let text = kernel_stage(&program, &spec, CompileOptions { fast: args.fast }, stage)
+            .map_err(|error| compile_failure(error, &source))?;
+        writeln!(out, "{}", text.trim_end())?;
+    }
+    Ok(())
+}
+
+fn print_file_stage(source: &Source, stage: FileStage) -> Outcome {
+    let (text, diagnostics) = file_stage(source, stage);
+    writeln!(std::io::stdout(), "{}", text.trim_end())?;
+    if diagnostics.is_empty() { Ok(()) } else { Err(Failure::diagnostics(&diagnostics, source)) }
+}
+
+fn selected<'p>(program: &'p Program, name: Option<&str>) -> Result<Vec<&'p Signature>, Failure> {
+    let all = program.signatures();
+    let Some(name) = name else {
+        return Ok(all.iter().collect());
+    };
+    match all.iter().find(|s| s.name == name) {
+        Some(signature) => Ok(vec![signature]),
+        None => Err(unknown_ufunc(program, name)),
+    }
+}
+
+/// The message for a ufunc that the file does not have.
+pub fn unknown_ufunc(program: &Program, name: &str) -> Failure {
+    let names: Vec<&str> = program.signatures().iter().map(|s| s.name.as_str()).collect();
+    let help = if names.is_empty() {
+        "the file declares no ufunc".to_string()
+    } else {
+        format!("the file declares {}", names.join(", "))
+    };
+    Failure::with_help(format!("{} has no ufunc {name}", program.source().name), help)
+}
+
+fn parse_dtype(name: &str) -> Result<DType, Failure> {
+    DType::from_name(name).filter(|d| d.is_supported()).ok_or_else(|| {
+        let all: Vec<&str> = DType::ALL.iter().filter(|d| d.is_supported()).map(|d| d.name()).collect();
+        Failure::with_help(format!("unknown dtype {name}"), format!("use one of {}", all.join(", ")))
+    })
+}
+
+fn generics(signature: &Signature, dtype: Option<DType>) -> Result<Vec<DType>, Failure> {
+    let pick = |name: &str, class: Class| match dtype {
+        Some(d) if class.contains(d) => Ok(d),
+        Some(d) => Err(Failure::message(format!(
+            "{} has no instance for {d}: {name} must be {class}",
+            signature.name
+        ))),
+        None => {
+            let preferred = [DType::F32, DType::I32, DType::U32];
+            preferred.into_iter().find(|d| class.contains(*d)).ok_or_else(|| {
+                Failure::message(format!("{} has no instance of class {class} in this version", signature.name))
+            })
+        }
+    };
+    signature.generics.iter().map(|(name, class)| pick(name, *class)).collect()
+}
+
+fn compile_failure(error: CompileError, source: &Source) -> Failure {
+    match error {
+        CompileError::Diagnostics(list) => Failure::diagnostics(&list, source),
+        CompileError::Backend(error) => Failure::message(error.to_string()),
+    }
+}

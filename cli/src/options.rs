@@ -1,0 +1,76 @@
+//! Options that several subcommands share: where and how to run.
+
+use crate::report::Failure;
+use clap::{Args, ValueEnum};
+use kjit::{Engine, EngineOptions, Schedule, Target};
+
+/// Where and how to run.
+#[derive(Args, Debug, Clone)]
+pub struct EngineArgs {
+    /// Where to run
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub target: TargetArg,
+    /// Threads of the parallel target (default: every core)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub threads: Option<u32>,
+    /// How the parallel target hands out blocks
+    #[arg(long, value_enum, default_value = "guided")]
+    pub schedule: ScheduleArg,
+    /// Allow contraction, reassociation and approximate arithmetic
+    #[arg(long)]
+    pub fast: bool,
+}
+
+/// `--target`
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetArg {
+    /// One core
+    Cpu,
+    /// Every core
+    Parallel,
+    /// The GPU, or a software Vulkan driver
+    Gpu,
+    /// cpu or parallel, by the size of the work
+    Auto,
+    /// The reference interpreter
+    #[value(hide = true)]
+    Interp,
+    /// Scalar machine code on one core
+    #[value(hide = true)]
+    Scalar,
+}
+
+/// `--schedule`
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScheduleArg {
+    /// Equal shares, decided beforehand
+    Static,
+    /// Small blocks, taken as threads become free
+    Dynamic,
+    /// Large blocks first, then smaller ones
+    Guided,
+}
+
+impl EngineArgs {
+    /// The engine these options ask for.
+    pub fn engine(&self) -> Result<Engine, Failure> {
+        let options = EngineOptions {
+            target: match self.target {
+                TargetArg::Cpu | TargetArg::Interp | TargetArg::Scalar => Target::Cpu,
+                TargetArg::Parallel => Target::Parallel,
+                TargetArg::Gpu => Target::Gpu,
+                TargetArg::Auto => Target::Auto,
+            },
+            threads: self.threads.map(|n| n as usize),
+            schedule: match self.schedule {
+                ScheduleArg::Static => Schedule::Static,
+                ScheduleArg::Dynamic => Schedule::Dynamic,
+                ScheduleArg::Guided => Schedule::Guided,
+            },
+            fast: self.fast,
+            interp: self.target == TargetArg::Interp,
+            scalar: self.target == TargetArg::Scalar,
+        };
+        Engine::new(options).map_err(|error| Failure::runtime(&error, None))
+    }
+}
