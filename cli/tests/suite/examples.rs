@@ -1,0 +1,107 @@
+//! Each example prints the same digits on every target, and the right ones.
+
+use crate::support::{Sandbox, TARGETS, repo};
+
+/// Runs an example on every target; all must print the same, and contain `expected`.
+#[track_caller]
+fn same_everywhere(name: &str, params: &[&str], expected: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let file = repo(&format!("examples/{name}.k"));
+    let mut first: Option<String> = None;
+    for target in TARGETS {
+        let mut args = vec!["run", &file];
+        args.extend(target);
+        for param in params {
+            args.extend(["-p", param]);
+        }
+        let printed = sandbox.run(&args).ok();
+        for text in expected {
+            assert!(printed.contains(text), "{name} {target:?} prints {printed:?}, not {text:?}");
+        }
+        match &first {
+            None => first = Some(printed),
+            Some(first) => assert_eq!(*first, printed, "{name} {target:?}"),
+        }
+    }
+    sandbox
+}
+
+#[test]
+fn saxpy() {
+    // uniform means: 2.5 * 0.5 + 0.5
+    same_everywhere("saxpy", &["n=1e6"], &["1.7"]);
+}
+
+#[test]
+fn sumarrays() {
+    same_everywhere("sumarrays", &[], &[]);
+}
+
+#[test]
+fn discriminant() {
+    same_everywhere("discriminant", &[], &[]);
+}
+
+#[test]
+fn polynomial() {
+    same_everywhere("polynomial", &[], &[]);
+}
+
+#[test]
+fn pi_montecarlo() {
+    same_everywhere("pi_montecarlo", &["n=1e6"], &["3.14"]);
+}
+
+#[test]
+fn pi_midpoint() {
+    same_everywhere("pi_midpoint", &[], &["3.14159265"]);
+}
+
+#[test]
+fn sum_primes() {
+    // below 10^5 there are 9592 primes, and their sum is 454396537 (OEIS A006880, A046731)
+    same_everywhere("sum_primes", &["n=1e5"], &["9592", "454396537"]);
+}
+
+#[test]
+fn mandelbrot_saves_the_same_picture() {
+    let sandbox = Sandbox::new();
+    let file = repo("examples/mandelbrot.k");
+    let mut first: Option<(String, Vec<u8>)> = None;
+    for target in TARGETS {
+        let mut args = vec!["run", &file, "-p", "width=192", "-p", "height=128"];
+        args.extend(target);
+        let printed = sandbox.run(&args).ok();
+        let picture = std::fs::read(sandbox.path().join("mandelbrot.png")).expect("a picture");
+        assert!(picture.starts_with(b"\x89PNG"), "{target:?}");
+        match &first {
+            None => first = Some((printed, picture)),
+            Some(first) => assert!(*first == (printed, picture), "{target:?} differs"),
+        }
+    }
+    let (printed, _) = first.expect("at least one target");
+    let iterations: u64 =
+        printed.split_whitespace().last().and_then(|n| n.parse().ok()).expect("a number");
+    assert_eq!(iterations, reference_iterations(192, 128, 256), "{printed}");
+}
+
+/// The same sum by a plain loop.
+fn reference_iterations(width: usize, height: usize, limit: u64) -> u64 {
+    let linspace = |start: f32, stop: f32, n: usize, i: usize| -> f32 {
+        if i + 1 == n { stop } else { start + i as f32 * ((stop - start) / (n - 1) as f32) }
+    };
+    let mut total = 0;
+    for row in 0..height {
+        for column in 0..width {
+            let cr = linspace(-2.25, 0.75, width, column);
+            let ci = linspace(-1.0, 1.0, height, row);
+            let (mut zr, mut zi, mut n) = (0f32, 0f32, 0);
+            while n < limit && zr * zr + zi * zi <= 4.0 {
+                (zr, zi) = (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci);
+                n += 1;
+            }
+            total += n;
+        }
+    }
+    total
+}

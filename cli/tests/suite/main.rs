@@ -1,0 +1,7 @@
+//! Tests of the `kjit` command, as a user runs it.
+
+mod bad_input;
+mod call;
+mod commands;
+mod examples;
+mod support;
