@@ -1,1 +1,38 @@
-//! placeholder
+//! The runtime of `kjit`: arrays, loop nests, schedules, devices, array programs.
+//!
+//! [`Array`]s are n-dimensional values of one dtype in host or device memory. An [`Engine`] runs the
+//! kernels of a [`Program`] over them: element-wise with broadcasting, and as reductions whose tree
+//! depends on the length alone, so that every thread count gives the same bits.
+//!
+//! ```
+//! use kjit_ir::DType;
+//! use kjit_runtime::{Array, SliceIndex};
+//!
+//! let x = Array::from_vec(vec![1.0f32, 2.0, 3.0, 4.0], &[2, 2])?;
+//! let column = x.slice(&[SliceIndex::ALL, SliceIndex::At(-1)])?;
+//! assert_eq!(column.to_vec::<f32>()?, [2.0, 4.0]);
+//! assert_eq!(x.transpose().to_vec::<f32>()?, [1.0, 3.0, 2.0, 4.0]);
+//! assert_eq!(x.dtype(), DType::F32);
+//! # Ok::<(), kjit_runtime::RuntimeError>(())
+//! ```
+
+pub mod array;
+pub mod broadcast;
+pub mod buffer;
+pub mod dtype;
+pub mod element;
+pub mod engine;
+pub mod error;
+pub mod slice;
+pub mod stats;
+
+pub use array::{Array, DeviceStorage, Storage};
+pub use broadcast::{broadcast_shapes, format_shape};
+pub use buffer::HostBuffer;
+pub use dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
+pub use element::Element;
+pub use engine::{EngineOptions, ReduceOp, Schedule, Target};
+pub use error::{ErrorKind, Result, RuntimeError};
+pub use kjit_driver::{CompileOptions, KernelSpec, Program};
+pub use slice::SliceIndex;
+pub use stats::Stats;

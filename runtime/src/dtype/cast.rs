@@ -1,0 +1,280 @@
+//! Which casts are permitted, and typed loops that carry them out.
+//!
+//! The conversion of one value is the IR's `cast`: integers wrap, floats truncate towards zero and
+//! saturate, NaN gives 0, anything not zero is true.
+
+use super::promote::{promote, rank};
+use crate::element::with_element;
+use crate::{Array, Result, RuntimeError};
+use kjit_ir::DType;
+
+/// How much a cast may lose, in NumPy's words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Casting {
+    /// Nothing changes.
+    No,
+    /// At most the byte order changes (there is one here, so the same as `No`).
+    Equiv,
+    /// Every value is kept.
+    Safe,
+    /// Within a kind, or to a kind that contains it: `f64` to `f32`, but not to `i64`.
+    SameKind,
+    /// Anything.
+    Unsafe,
+}
+
+/// May `from` be cast to `to`?
+pub fn can_cast(from: DType, to: DType, casting: Casting) -> bool {
+    match casting {
+        Casting::No | Casting::Equiv => from == to,
+        Casting::Safe => promote(from, to) == Some(to),
+        Casting::SameKind => rank(from) <= rank(to),
+        Casting::Unsafe => true,
+    }
+}
+
+/// Conversion of one value, with the meaning of the IR's `cast`.
+trait CastTo<T> {
+    fn cast_to(self) -> T;
+}
+
+macro_rules! casts {
+    ($($from:ty => [$($to:ty),*];)*) => {$($(
+        impl CastTo<$to> for $from {
+            #[inline(always)]
+            fn cast_to(self) -> $to { self as $to }
+        }
+    )*)*};
+}
+
+casts! {
+    i8 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    i16 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    i32 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    i64 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    u8 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    u16 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    u32 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    u64 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    f32 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+    f64 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
+}
+
+/// A `bool` as it lies in memory, where any byte but 0 counts as true.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Flag(u8);
+
+macro_rules! flag_casts {
+    ($($ty:ty)*) => {$(
+        impl CastTo<Flag> for $ty {
+            #[inline(always)]
+            fn cast_to(self) -> Flag { Flag((self != (0 as $ty)) as u8) }
+        }
+        impl CastTo<$ty> for Flag {
+            #[inline(always)]
+            fn cast_to(self) -> $ty { (self.0 != 0) as u8 as $ty }
+        }
+    )*};
+}
+
+flag_casts! { i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
+
+impl CastTo<Flag> for Flag {
+    #[inline(always)]
+    fn cast_to(self) -> Flag {
+        Flag((self.0 != 0) as u8)
+    }
+}
+
+/// # Safety
+/// As [`cast_block`], with `F` and `T` the types of the dtypes.
+unsafe fn cast_typed<F: CastTo<T> + Copy, T>(
+    from: (*const u8, isize),
+    to: (*mut u8, isize),
+    n: usize,
+) {
+    let ((src, src_step), (dst, dst_step)) = (from, to);
+    if src_step == size_of::<F>() as isize && dst_step == size_of::<T>() as isize {
+        for i in 0..n {
+            // SAFETY: the caller vouches for `n` elements on both sides.
+            unsafe {
+                let value = src.cast::<F>().add(i).read_unaligned();
+                dst.cast::<T>().add(i).write_unaligned(value.cast_to());
+            }
+        }
+    } else {
+        for i in 0..n as isize {
+            // SAFETY: as above.
+            unsafe {
+                let value = src.offset(i * src_step).cast::<F>().read_unaligned();
+                dst.offset(i * dst_step)
+                    .cast::<T>()
+                    .write_unaligned(value.cast_to());
+            }
+        }
+    }
+}
+
+/// Converts `n` elements from one strided run to another; both sides may be unaligned.
+///
+/// # Safety
+/// `src` must point to `n` readable elements of `from` at `src_step` bytes from each other, `dst` to as
+/// many writable ones of `to`; the two must not overlap, except element upon same element.
+///
+/// # Panics
+/// If a dtype is reserved.
+pub unsafe fn cast_block(
+    from: DType,
+    (src, src_step): (*const u8, isize),
+    to: DType,
+    (dst, dst_step): (*mut u8, isize),
+    n: usize,
+) {
+    macro_rules! to {
+        ($F:ty) => {
+            match to {
+                // SAFETY: passed on.
+                DType::Bool => unsafe {
+                    cast_typed::<$F, Flag>((src, src_step), (dst, dst_step), n)
+                },
+                _ => {
+                    // SAFETY: passed on.
+                    with_element!(to, T => unsafe {
+                        cast_typed::<$F, <T as Raw>::Type>((src, src_step), (dst, dst_step), n)
+                    }, else reserved(to))
+                }
+            }
+        };
+    }
+    if from == to && from != DType::Bool {
+        // SAFETY: passed on.
+        unsafe { copy_block(from.size(), (src, src_step), (dst, dst_step), n) };
+        return;
+    }
+    with_element!(from, F => to!(<F as Raw>::Type), else reserved(from))
+}
+
+/// The type that casts work on: [`Flag`] for bool, the Rust type for others.
+trait Raw {
+    type Type;
+}
+
+macro_rules! raw {
+    ($($ty:ty => $raw:ty),*) => {$(impl Raw for $ty { type Type = $raw; })*};
+}
+
+raw!(bool => Flag, i8 => i8, i16 => i16, i32 => i32, i64 => i64, u8 => u8, u16 => u16, u32 => u32,
+     u64 => u64, f32 => f32, f64 => f64);
+
+fn reserved(dtype: DType) {
+    panic!("bug in kjit: cast of reserved dtype {dtype}")
+}
+
+/// Copies `n` elements of a size from one strided run to another.
+///
+/// # Safety
+/// As [`cast_block`].
+pub unsafe fn copy_block(
+    size: usize,
+    (src, src_step): (*const u8, isize),
+    (dst, dst_step): (*mut u8, isize),
+    n: usize,
+) {
+    if src_step == size as isize && dst_step == size as isize {
+        // SAFETY: the caller vouches for both runs; `copy` allows them to be the same.
+        unsafe { std::ptr::copy(src, dst, n * size) };
+        return;
+    }
+    macro_rules! run {
+        ($T:ty) => {
+            for i in 0..n as isize {
+                // SAFETY: the caller vouches for `n` elements on both sides.
+                unsafe {
+                    let value = src.offset(i * src_step).cast::<$T>().read_unaligned();
+                    dst.offset(i * dst_step).cast::<$T>().write_unaligned(value);
+                }
+            }
+        };
+    }
+    match size {
+        1 => run!(u8),
+        2 => run!(u16),
+        4 => run!(u32),
+        8 => run!(u64),
+        16 => run!(u128),
+        _ => panic!("bug in kjit: no element of {size} bytes"),
+    }
+}
+
+/// Copies all elements of `src` into `dst`, which has the same shape, converting them.
+pub fn copy_array(src: &Array, dst: &mut Array) -> Result<()> {
+    for dtype in [src.dtype(), dst.dtype()] {
+        if src.dtype() != dst.dtype() && !dtype.is_supported() {
+            return Err(RuntimeError::dtype(format!(
+                "dtype {dtype} is reserved and cannot be converted yet"
+            )));
+        }
+    }
+    let src = src.to_host()?.broadcast_to(dst.shape())?;
+    if src.size() == 0 {
+        return Ok(());
+    }
+    let (shape, strides, offset) = (dst.shape().to_vec(), dst.strides().to_vec(), dst.offset());
+    let dtype = dst.dtype();
+    let base = dst.make_mut()?.as_mut_ptr();
+    // SAFETY: both arrays lie inside their storage, and `make_mut` made `dst`'s its own.
+    unsafe {
+        copy_strided(
+            &shape,
+            (
+                src.dtype(),
+                src.as_ptr().expect("bug in kjit: on the host"),
+                src.strides(),
+            ),
+            (dtype, base.add(offset), &strides),
+        );
+    }
+    Ok(())
+}
+
+/// Converts a block of any shape, element by element of the same index.
+///
+/// # Safety
+/// Every element that `shape` and the strides name must be readable (`src`) or writable (`dst`); the two
+/// must not overlap.
+pub(crate) unsafe fn copy_strided(
+    shape: &[usize],
+    (from, src, src_strides): (DType, *const u8, &[isize]),
+    (to, dst, dst_strides): (DType, *mut u8, &[isize]),
+) {
+    let Some((inner, outer)) = shape.split_last() else {
+        // SAFETY: one element on each side.
+        unsafe { cast_block(from, (src, 0), to, (dst, 0), 1) };
+        return;
+    };
+    let axis = outer.len();
+    let (src_step, dst_step) = (src_strides[axis], dst_strides[axis]);
+    let mut index = vec![0usize; axis];
+    let (mut src, mut dst) = (src, dst);
+    loop {
+        // SAFETY: `src` and `dst` are the starts of the runs at `index`.
+        unsafe { cast_block(from, (src, src_step), to, (dst, dst_step), *inner) };
+        let mut d = axis;
+        loop {
+            if d == 0 {
+                return;
+            }
+            d -= 1;
+            index[d] += 1;
+            src = src.wrapping_offset(src_strides[d]);
+            dst = dst.wrapping_offset(dst_strides[d]);
+            if index[d] < outer[d] {
+                break;
+            }
+            src = src.wrapping_offset(-(src_strides[d] * outer[d] as isize));
+            dst = dst.wrapping_offset(-(dst_strides[d] * outer[d] as isize));
+            index[d] = 0;
+        }
+    }
+}
