@@ -26,6 +26,7 @@ pub mod abi;
 pub mod builder;
 pub mod dtype;
 pub mod entity;
+pub mod eval;
 pub mod function;
 pub mod host;
 pub mod opcode;
