@@ -1,0 +1,144 @@
+//! saxpy, discriminant, polynomial and Mandelbrot on one core, against loops written by hand and compiled
+//! into this binary at the same vector width (128 bits: the baseline of x86-64 and of aarch64).
+//!
+//! `cargo bench --bench elementwise`. The second figure of a line is the median ratio to the hand-written
+//! loop: below 1 kjit is faster.
+
+#[path = "common/mod.rs"]
+mod common;
+#[path = "common/hand.rs"]
+mod hand;
+
+use common::{Contender, compare, geometric_mean};
+use kjit::{Array, DType, Engine, EngineOptions, KernelSpec, Program, Source};
+
+const SOURCE: &str = "
+ufunc saxpy<T: float>(a: T, x: T, y: T) -> T { a * x + y }
+ufunc discriminant<T: float>(a: T, b: T, c: T) -> T { sqrt(b * b - 4 * a * c) }
+ufunc horner<T: float>(x: T) -> T {
+    let mut p: T = 1.0;
+    p = p * x + 0.9; p = p * x + 0.8; p = p * x + 0.7; p = p * x + 0.6;
+    p = p * x + 0.5; p = p * x + 0.4; p = p * x + 0.3; p = p * x + 0.2;
+    p = p * x + 0.1; p = p * x + 0.9; p = p * x + 0.8; p = p * x + 0.7;
+    p = p * x + 0.6; p = p * x + 0.5; p = p * x + 0.4; p = p * x + 0.3;
+    p
+}
+ufunc mandelbrot<T: float>(cr: T, ci: T) -> i32 {
+    let mut zr: T = 0;
+    let mut zi: T = 0;
+    let mut n: i32 = 0;
+    while n < 256 && zr * zr + zi * zi <= 4 {
+        let next = zr * zr - zi * zi + cr;
+        zi = 2 * zr * zi + ci;
+        zr = next;
+        n += 1;
+    }
+    n
+}
+";
+
+/// Elements that fit the first-level cache, the second-level cache, and neither.
+const SIZES: [(&str, usize); 3] = [("L1", 2 << 10), ("L2", 64 << 10), ("DRAM", 16 << 20)];
+
+/// A float that both sides compute with.
+trait Float: kjit::Element {
+    const DTYPE: DType;
+    fn new(value: f64) -> Self;
+}
+
+impl Float for f32 {
+    const DTYPE: DType = DType::F32;
+    fn new(value: f64) -> f32 {
+        value as f32
+    }
+}
+
+impl Float for f64 {
+    const DTYPE: DType = DType::F64;
+    fn new(value: f64) -> f64 {
+        value
+    }
+}
+
+fn main() {
+    let program = Program::compile(Source::new("bench.k", SOURCE)).expect("the benchmark's source");
+    let engine = Engine::new(EngineOptions::default()).expect("the cpu engine");
+    let mut ratios = Vec::new();
+    ratios.extend(bench_dtype::<f32>(&program, &engine, hand::F32));
+    ratios.extend(bench_dtype::<f64>(&program, &engine, hand::F64));
+    println!("geometric mean of kjit / hand: {:.3}", geometric_mean(&ratios));
+}
+
+fn bench_dtype<T: Float>(program: &Program, engine: &Engine, by_hand: hand::Loops<T>) -> Vec<f64> {
+    let mut ratios = Vec::new();
+    for (place, n) in SIZES {
+        let data = |seed: f64| -> Vec<T> {
+            (0..n).map(|i| T::new(((i as f64 * 0.37 + seed) % 1.0) + 0.25)).collect()
+        };
+        let (a, x, y) = (data(0.1), data(0.2), data(0.3));
+        let arrays = |list: &[&Vec<T>]| -> Vec<Array> {
+            list.iter().map(|v| Array::from_vec(v.to_vec(), &[n]).expect("an array")).collect()
+        };
+        let spec = |name: &str| KernelSpec::Ufunc { name: name.into(), generics: vec![T::DTYPE] };
+        let title = |name: &str| format!("{name} {} {place}", T::DTYPE);
+
+        let mut inputs = arrays(&[&x, &y]);
+        inputs.insert(0, Array::from_vec(vec![T::new(2.5)], &[]).expect("a scalar"));
+        let mut z = vec![T::new(0.0); n];
+        ratios.push(versus(
+            &title("saxpy"),
+            n,
+            || (by_hand.saxpy)(T::new(2.5), &x, &y, &mut z),
+            (engine, program, &spec("saxpy"), &inputs, T::DTYPE),
+        ));
+        let inputs = arrays(&[&a, &x, &y]);
+        let mut z = vec![T::new(0.0); n];
+        ratios.push(versus(
+            &title("discriminant"),
+            n,
+            || (by_hand.discriminant)(&a, &x, &y, &mut z),
+            (engine, program, &spec("discriminant"), &inputs, T::DTYPE),
+        ));
+        let inputs = arrays(&[&x]);
+        let mut z = vec![T::new(0.0); n];
+        ratios.push(versus(
+            &title("polynomial"),
+            n,
+            || (by_hand.horner)(&x, &mut z),
+            (engine, program, &spec("horner"), &inputs, T::DTYPE),
+        ));
+        if n > 1 << 20 {
+            continue; // Mandelbrot does not depend on memory
+        }
+        let cr: Vec<T> = (0..n).map(|i| T::new(-2.25 + 3.0 * (i % 256) as f64 / 256.0)).collect();
+        let ci: Vec<T> = (0..n).map(|i| T::new(-1.0 + 2.0 * (i / 256) as f64 / (n as f64 / 256.0))).collect();
+        let inputs = arrays(&[&cr, &ci]);
+        let mut counts = vec![0i32; n];
+        ratios.push(versus(
+            &title("mandelbrot"),
+            n,
+            || (by_hand.mandelbrot)(&cr, &ci, &mut counts),
+            (engine, program, &spec("mandelbrot"), &inputs, DType::I32),
+        ));
+    }
+    ratios
+}
+
+type Call<'a> = (&'a Engine, &'a Program, &'a KernelSpec, &'a [Array], DType);
+
+/// Compares a hand-written loop with a call that writes into an array allocated beforehand.
+fn versus(title: &str, n: usize, by_hand: impl FnMut(), call: Call) -> f64 {
+    let (engine, program, spec, inputs, out) = call;
+    let mut outs = [Array::zeros(out, &[n]).expect("an array")];
+    let ratios = compare(
+        title,
+        n,
+        &mut [
+            Contender::new("hand", by_hand),
+            Contender::new("kjit", || {
+                engine.elementwise_into(program, spec, inputs, &[n], &mut outs).expect("a call");
+            }),
+        ],
+    );
+    ratios[1]
+}
