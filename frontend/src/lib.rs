@@ -5,7 +5,10 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod lexer;
+pub mod parser;
 pub mod source;
 
 pub use diagnostic::Diagnostic;
+pub use parser::parse_file;
 pub use source::Source;
