@@ -1,0 +1,257 @@
+//! How `print` writes values: floats as the shortest text that reads back as the same number, arrays in
+//! brackets as NumPy does, long ones with their first and last elements only.
+
+use super::value::Value;
+use crate::array::Array;
+use crate::{Result, RuntimeError};
+use kjit_ir::{DType, Scalar};
+
+/// Arrays with more elements are abbreviated.
+const SUMMARIZE_FROM: usize = 1000;
+/// Elements shown at each end of an abbreviated axis.
+const EDGE: usize = 3;
+/// Columns of a line.
+const LINE_WIDTH: usize = 75;
+/// Digits after the point of array elements.
+const PRECISION: usize = 8;
+
+/// A number or bool by itself.
+pub(super) fn scalar(value: Scalar) -> String {
+    match value.dtype() {
+        DType::Bool => value.as_bool().to_string(),
+        DType::F32 => float32(value.as_f32()),
+        DType::F64 => float64(value.as_f64()),
+        dtype if dtype.is_int() => value.as_int().to_string(),
+        _ => value.to_string(),
+    }
+}
+
+/// The shortest text that reads back as this `f64`.
+pub(super) fn float64(x: f64) -> String {
+    if x.is_nan() {
+        "nan".into()
+    } else {
+        format!("{x:?}")
+    }
+}
+
+fn float32(x: f32) -> String {
+    if x.is_nan() {
+        "nan".into()
+    } else {
+        format!("{x:?}")
+    }
+}
+
+/// A value that is no array, as `print` writes it.
+pub(super) fn simple(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Int(n) => n.to_string(),
+        Value::Float(x) => float64(*x),
+        Value::Scalar(s) => scalar(*s),
+        Value::Str(s) => s.to_string(),
+        Value::DType(d) => d.to_string(),
+        Value::Array(_) | Value::Tuple(_) => return None,
+    })
+}
+
+/// An array on the host.
+pub(super) fn array(array: &Array) -> Result<String> {
+    let shape = array.shape().to_vec();
+    if array.size() == 0 {
+        return Ok(if shape.len() == 1 {
+            "[]".into()
+        } else {
+            format!("[] of shape {shape:?}")
+        });
+    }
+    let shown: Vec<Vec<Option<usize>>> = shape
+        .iter()
+        .map(|n| {
+            if array.size() > SUMMARIZE_FROM && *n > 2 * EDGE {
+                let head = (0..EDGE).map(Some);
+                head.chain([None]).chain((n - EDGE..*n).map(Some)).collect()
+            } else {
+                (0..*n).map(Some).collect()
+            }
+        })
+        .collect();
+    let mut elements = Vec::new();
+    collect(array, &shown, &mut Vec::new(), &mut elements)?;
+    let texts = align(&elements);
+    let mut out = String::new();
+    let mut next = texts.iter();
+    write_axis(&shown, 0, &mut next, &mut out);
+    Ok(out)
+}
+
+/// The elements that are shown, in C order.
+fn collect(
+    array: &Array,
+    shown: &[Vec<Option<usize>>],
+    index: &mut Vec<usize>,
+    out: &mut Vec<Scalar>,
+) -> Result<()> {
+    match shown.get(index.len()) {
+        None => out.push(array.get(index)?),
+        Some(axis) => {
+            for i in axis.iter().flatten() {
+                index.push(*i);
+                collect(array, shown, index, out)?;
+                index.pop();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes one axis; `texts` are the elements still to come.
+fn write_axis<'t>(
+    shown: &[Vec<Option<usize>>],
+    depth: usize,
+    texts: &mut impl Iterator<Item = &'t String>,
+    out: &mut String,
+) {
+    out.push('[');
+    let innermost = depth + 1 == shown.len();
+    let mut column = depth + 1;
+    for (n, i) in shown[depth].iter().enumerate() {
+        if innermost {
+            let text = if i.is_some() {
+                texts.next().map_or("", String::as_str)
+            } else {
+                "..."
+            };
+            if n > 0 {
+                if column + 1 + text.len() > LINE_WIDTH {
+                    out.push('\n');
+                    out.extend(std::iter::repeat_n(' ', depth + 1));
+                    column = depth + 1;
+                } else {
+                    out.push(' ');
+                    column += 1;
+                }
+            }
+            out.push_str(text);
+            column += text.len();
+        } else {
+            if n > 0 {
+                // A blank line between planes, as NumPy has.
+                let breaks = shown.len() - depth - 1;
+                out.extend(std::iter::repeat_n('\n', breaks));
+                out.extend(std::iter::repeat_n(' ', depth + 1));
+            }
+            match i {
+                Some(_) => write_axis(shown, depth + 1, texts, out),
+                None => out.push_str("..."),
+            }
+        }
+    }
+    out.push(']');
+}
+
+/// The texts of the elements, padded to one width.
+fn align(elements: &[Scalar]) -> Vec<String> {
+    let is_float = elements
+        .first()
+        .is_some_and(|e| e.dtype().is_float() && e.dtype().is_supported());
+    let texts = if is_float {
+        float_texts(elements)
+    } else {
+        elements.iter().map(|e| scalar(*e)).collect()
+    };
+    let width = texts.iter().map(String::len).max().unwrap_or(0);
+    texts.into_iter().map(|t| format!("{t:>width$}")).collect()
+}
+
+/// Floats with their points in one column: fixed where that is short, scientific where numbers are very
+/// large, very small or very different.
+fn float_texts(elements: &[Scalar]) -> Vec<String> {
+    let sizes = || {
+        elements
+            .iter()
+            .map(|e| e.to_f64().abs())
+            .filter(|x| x.is_finite() && *x != 0.0)
+    };
+    let largest = sizes().fold(0.0, f64::max);
+    let smallest = sizes().fold(f64::INFINITY, f64::min);
+    let scientific =
+        largest >= 1e8 || (largest > 0.0 && (smallest < 1e-4 || largest / smallest > 1000.0));
+    // Mantissa digits and exponent, or digits before and after the point.
+    let parts: Vec<(String, String, String)> = elements
+        .iter()
+        .map(|e| float_parts(*e, scientific))
+        .collect();
+    let digits = parts.iter().map(|p| p.1.len()).max().unwrap_or(0);
+    parts
+        .into_iter()
+        .map(|(whole, fraction, exponent)| {
+            if exponent == "special" {
+                return whole;
+            }
+            // Scientific numbers are filled with zeros, others with blanks.
+            let fill = if scientific { "0" } else { " " };
+            let padding = fill.repeat(digits - fraction.len());
+            format!("{whole}.{fraction}{padding}{exponent}")
+        })
+        .collect()
+}
+
+/// Digits before the point, after it, and the exponent (`special` for NaN and infinities).
+fn float_parts(value: Scalar, scientific: bool) -> (String, String, String) {
+    let x = value.to_f64();
+    if !x.is_finite() {
+        return (scalar(value), String::new(), "special".into());
+    }
+    // The shortest text of the number's own dtype, or 8 digits if that is longer.
+    let is_f32 = value.dtype() == DType::F32;
+    let (text, exponent) = if scientific {
+        let shortest = if is_f32 {
+            format!("{:e}", value.as_f32())
+        } else {
+            format!("{x:e}")
+        };
+        let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+        let long = mantissa
+            .split_once('.')
+            .is_some_and(|(_, f)| f.len() > PRECISION);
+        let rounded = format!("{x:.PRECISION$e}");
+        let (mantissa, exponent) = if long {
+            rounded.split_once('e').unwrap_or((&rounded, "0"))
+        } else {
+            (mantissa, exponent)
+        };
+        let number: i32 = exponent.parse().unwrap_or(0);
+        let sign = if number < 0 { '-' } else { '+' };
+        (mantissa.to_string(), format!("e{sign}{:02}", number.abs()))
+    } else {
+        let shortest = if is_f32 {
+            format!("{}", value.as_f32())
+        } else {
+            format!("{x}")
+        };
+        let long = shortest
+            .split_once('.')
+            .is_some_and(|(_, f)| f.len() > PRECISION);
+        (
+            if long {
+                format!("{x:.PRECISION$}")
+            } else {
+                shortest
+            },
+            String::new(),
+        )
+    };
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    (
+        whole.to_string(),
+        fraction.trim_end_matches('0').to_string(),
+        exponent,
+    )
+}
+
+/// Writes to the program's output.
+pub(super) fn write(out: &mut dyn std::io::Write, text: &str) -> Result<()> {
+    writeln!(out, "{text}")
+        .map_err(|error| RuntimeError::io(format!("cannot write the output: {error}")))
+}
