@@ -28,8 +28,8 @@ pub use kjit_driver::{Code, CompileError, CompileOptions, CpuCode, Diagnostic, K
 pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec};
 pub use kjit_macros::kernel;
 pub use kjit_runtime::{
-    Arg, Array, Engine, EngineOptions, ErrorKind, Progress, ReduceOp, Result, RunOptions, RuntimeError,
-    Schedule, SliceIndex, Stats, Target, Ufunc, check_save_path, describe_targets, format_array,
+    Arg, Array, Element, Engine, EngineOptions, ErrorKind, HostBuffer, Progress, ReduceOp, Result, RunOptions, RuntimeError,
+    Schedule, SliceIndex, Stats, Storage, Target, Ufunc, c_strides, check_save_path, describe_targets, format_array,
     format_source, generate, gpu_available, io_reason, load, render_diagnostics, render_error, run, save,
     write_file,
 };

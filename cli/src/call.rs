@@ -4,7 +4,7 @@ use crate::options::EngineArgs;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, read_source};
 use crate::run::print_times;
-use kjit::{Arg, Array, Engine, Program, Ufunc};
+use kjit::{Arg, Array, Engine, Program, SliceIndex, Ufunc};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use std::time::Instant;
 ///
 /// ARG is a number (2.5), an array file (x.npy, x.npz:name, x.csv), or made on the spot:
 /// uniform:SHAPE[:seed=N][:dtype=f32], normal:.., linspace:START:STOP:N, arange:STOP, zeros:SHAPE,
-/// ones:SHAPE, where SHAPE is 1e6 or 1000x1000.
+/// ones:SHAPE, where SHAPE is 1e6 or 1000x1000. A file may be sliced as in NumPy: x.npy[::2], a.npy[0, -3:].
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The program
@@ -92,5 +92,42 @@ fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, Fail
             .map_err(|error| Failure::runtime(&error, None))?;
         return Ok(Arg::Array(array));
     }
-    kjit::load(text).map(Arg::Array).map_err(|error| Failure::runtime(&error, None))
+    let (path, slice) = match text.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
+        Some((path, slice)) => (path, parse_slice(slice).ok_or_else(|| bad_slice(text))?),
+        None => (text, Vec::new()),
+    };
+    kjit::load(path)
+        .and_then(|array| array.slice(&slice))
+        .map(Arg::Array)
+        .map_err(|error| Failure::runtime(&error, None))
+}
+
+/// NumPy's basic indexing: `3`, `1:-1`, `::2`, separated by commas.
+fn parse_slice(text: &str) -> Option<Vec<SliceIndex>> {
+    let bound = |word: &str| match word.trim() {
+        "" => Some(None),
+        word => word.parse::<i64>().ok().map(Some),
+    };
+    text.split(',')
+        .map(|index| {
+            let parts: Vec<&str> = index.split(':').collect();
+            match parts.as_slice() {
+                [at] => at.trim().parse().ok().map(SliceIndex::At),
+                [start, end] => Some(SliceIndex::Range { start: bound(start)?, end: bound(end)?, step: 1 }),
+                [start, end, step] => Some(SliceIndex::Range {
+                    start: bound(start)?,
+                    end: bound(end)?,
+                    step: bound(step)?.unwrap_or(1),
+                }),
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+fn bad_slice(text: &str) -> Failure {
+    Failure::with_help(
+        format!("{text} is not a slice of a file"),
+        "write start:stop:step for each axis, as in x.npy[::2, 0]",
+    )
 }

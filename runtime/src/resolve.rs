@@ -5,7 +5,7 @@
 //! declarations or of earlier calls, and nothing narrows.
 
 use crate::dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
-use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::error::{Result, RuntimeError};
 use kjit_ir::{DType, Signature, TypeSpec};
 use std::fmt;
 
@@ -36,11 +36,9 @@ pub fn resolve_loop(signature: &Signature, args: &[ArgType]) -> Result<Vec<DType
     let name = &signature.name;
     if args.len() != signature.inputs.len() {
         let inputs: Vec<&str> = signature.inputs.iter().map(|(n, _)| n.as_str()).collect();
-        return Err(RuntimeError::new(
-            ErrorKind::Value,
-            format!("{name} takes {} arguments, not {}", signature.inputs.len(), args.len()),
+        return Err(RuntimeError::value(format!("{name} takes {} arguments, not {}", signature.inputs.len(), args.len()),
         )
-        .with_help(format!("call it as {name}({})", inputs.join(", "))));
+        .help(format!("call it as {name}({})", inputs.join(", "))));
     }
     let generics = signature
         .generics
@@ -51,22 +49,18 @@ pub fn resolve_loop(signature: &Signature, args: &[ArgType]) -> Result<Vec<DType
             let dtype = common_dtype(bound().map(|(_, arg)| arg)).filter(|d| class.contains(*d));
             dtype.filter(|d| d.is_supported()).ok_or_else(|| {
                 let list: Vec<String> = bound().map(|(name, arg)| format!("{name}: {arg}")).collect();
-                RuntimeError::new(
-                    ErrorKind::DType,
-                    format!("{name} has no loop for {}: {parameter} must be {class}", list.join(", ")),
+                RuntimeError::dtype(format!("{name} has no loop for {}: {parameter} must be {class}", list.join(", ")),
                 )
-                .with_help("convert the argument first, as in x as f64")
+                .help("convert the argument first, as in x as f64")
             })
         })
         .collect::<Result<Vec<DType>>>()?;
     for ((parameter, spec), arg) in signature.inputs.iter().zip(args) {
         let to = spec.resolve(&generics);
         if !accepts(to, *arg) {
-            return Err(RuntimeError::new(
-                ErrorKind::DType,
-                format!("{name} takes {parameter}: {to}, and {arg} does not convert to it safely"),
+            return Err(RuntimeError::dtype(format!("{name} takes {parameter}: {to}, and {arg} does not convert to it safely"),
             )
-            .with_help(format!("convert the argument first, as in {parameter} as {to}")));
+            .help(format!("convert the argument first, as in {parameter} as {to}")));
         }
     }
     Ok(generics)

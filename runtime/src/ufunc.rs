@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::broadcast::broadcast_shapes;
 use crate::dtype::WeakKind;
 use crate::engine::Engine;
-use crate::error::{ErrorKind, Result, RuntimeError};
+use crate::error::{Result, RuntimeError};
 use crate::resolve::{ArgType, resolve_loop};
 use kjit_driver::{KernelSpec, Program};
 use kjit_ir::{DType, Scalar, Signature};
@@ -61,7 +61,7 @@ impl Ufunc {
                     names => format!("the file declares {}", names.join(", ")),
                 };
                 let message = format!("{} has no ufunc {name}", program.source().name);
-                Err(RuntimeError::new(ErrorKind::Value, message).with_help(help))
+                Err(RuntimeError::value(message).help(help))
             }
         }
     }
@@ -119,11 +119,9 @@ impl Ufunc {
         match arg {
             Arg::Array(array) => engine.cast(array, to),
             Arg::Int(value) => weak_int(*value, to).ok_or_else(|| {
-                RuntimeError::new(
-                    ErrorKind::Value,
-                    format!("{} does not fit {}'s argument {parameter}: {to}", value, self.name()),
+                RuntimeError::value(format!("{} does not fit {}'s argument {parameter}: {to}", value, self.name()),
                 )
-                .with_help(format!("use a number that {to} can hold"))
+                .help(format!("use a number that {to} can hold"))
             }),
             Arg::Float(value) => Ok(Array::scalar(weak_float(*value, to))),
         }

@@ -1,0 +1,72 @@
+//! Runs `tests/filetests/run/*.k`: expectations stand beside the code, and every backend meets them.
+//!
+//! ```text
+//! // run: NAME(ARRAY, ..) == ARRAY, ..        an ARRAY is `[1, nan, -0.0]: f32` or `7: u8`
+//! // run: NAME(ARRAY, ..) error: TEXT         the message contains TEXT
+//! ```
+
+use crate::support::{engines, files, parse_array, split_top};
+use kjit::{Arg, Array, Program, Source, Ufunc, render_diagnostics};
+use kjit_fuzz::compile::first_difference;
+use std::sync::Arc;
+
+#[test]
+fn run_filetests_hold_on_every_backend() {
+    let engines = engines();
+    let mut checked = 0;
+    for path in files("tests/filetests/run", "k") {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).expect("a filetest");
+        let source = Source::new(name.as_str(), text.as_str());
+        let program = match Program::compile(source.clone()) {
+            Ok(program) => Arc::new(program),
+            Err(list) => panic!("{}", render_diagnostics(&list, &source, false)),
+        };
+        for (number, line) in text.lines().enumerate() {
+            let Some(test) = line.trim().strip_prefix("// run:") else { continue };
+            for (backend, engine) in &engines {
+                if let Err(why) = run_line(&program, engine, test) {
+                    panic!("{name}:{}: {backend}: {why}", number + 1);
+                }
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked >= 200, "only {checked} expectations");
+}
+
+fn run_line(program: &Arc<Program>, engine: &kjit::Engine, test: &str) -> Result<(), String> {
+    let (call, expected, fails) = match (test.split_once(") =="), test.split_once(") error:")) {
+        (Some((call, expected)), _) => (call, expected, false),
+        (None, Some((call, expected))) => (call, expected, true),
+        (None, None) => return Err(format!("not a test: {test}")),
+    };
+    let (name, args) = call.split_once('(').ok_or("no argument list")?;
+    let args = split_top(args)
+        .iter()
+        .map(|a| parse_array(a).map(|array| Arg::from(&array)))
+        .collect::<Result<Vec<Arg>, _>>()?;
+    let outputs = Ufunc::new(program, name.trim())
+        .and_then(|f| f.call(engine, &args))
+        .and_then(|list| list.iter().map(Array::to_host).collect::<kjit::Result<Vec<_>>>());
+    match (outputs, fails) {
+        (Err(error), true) if error.to_string().contains(expected.trim()) => Ok(()),
+        (Err(error), _) => Err(format!("fails: {error}")),
+        (Ok(_), true) => Err(format!("does not fail with {expected}")),
+        (Ok(outputs), false) => {
+            let expected = split_top(expected).iter().map(|e| parse_array(e)).collect::<Result<Vec<_>, _>>()?;
+            if expected.len() != outputs.len() {
+                return Err(format!("{} outputs, not {}", outputs.len(), expected.len()));
+            }
+            for (expected, got) in expected.iter().zip(&outputs) {
+                if expected.dtype() != got.dtype() || expected.shape() != got.shape() {
+                    return Err(format!("gives {} {:?}", got.dtype(), got.shape()));
+                }
+                if let Some((index, a, b)) = first_difference(expected, got) {
+                    return Err(format!("element {index} is {b:?}, not {a:?}"));
+                }
+            }
+            Ok(())
+        }
+    }
+}

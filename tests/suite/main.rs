@@ -1,0 +1,7 @@
+//! The tests of the whole: filetests, documentation, and programs and arrays at random.
+
+mod docs;
+mod filetests;
+mod random;
+mod source_errors;
+mod support;
