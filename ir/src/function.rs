@@ -357,11 +357,18 @@ impl Function {
             results: SmallVec::new(),
             loc,
         });
-        for (n, ty) in results.iter().enumerate() {
-            let value = self.new_value(*ty, ValueDef::Result(inst, n as u32));
-            self.inst_mut(inst).results.push(value);
+        for ty in results {
+            self.new_result(inst, *ty);
         }
         inst
+    }
+
+    /// One more result of an instruction.
+    pub fn new_result(&mut self, inst: Inst, ty: Type) -> Value {
+        let n = self.inst(inst).results.len() as u32;
+        let value = self.new_value(ty, ValueDef::Result(inst, n));
+        self.inst_mut(inst).results.push(value);
+        value
     }
 
     /// The only result of an instruction.
