@@ -32,6 +32,8 @@ pub mod host;
 pub mod opcode;
 pub mod scalar;
 pub mod target;
+pub mod text;
+pub mod verify;
 
 pub use builder::FunctionBuilder;
 pub use dtype::{Class, DType, Type};

@@ -1,0 +1,1 @@
+//! One bad IR for each rule.
