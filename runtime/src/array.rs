@@ -5,6 +5,7 @@
 
 use crate::broadcast::{checked_size, format_shape};
 use crate::dtype::cast;
+use crate::nest::Few;
 use crate::slice::{resolve_at, resolve_range};
 use crate::{Element, HostBuffer, Result, RuntimeError, SliceIndex};
 use kjit_ir::{DType, Scalar};
@@ -350,12 +351,12 @@ impl Array {
         checked_size(shape, 1)?;
         let mut view = self.clone();
         view.shape = shape.to_vec();
-        view.strides = strides;
+        view.strides = strides.to_vec();
         Ok(view)
     }
 
     /// The strides with which it broadcasts to `shape`.
-    pub(crate) fn broadcast_strides(&self, shape: &[usize]) -> Result<Vec<isize>> {
+    pub(crate) fn broadcast_strides(&self, shape: &[usize]) -> Result<Few<isize>> {
         let new = shape.len().checked_sub(self.ndim());
         let fits = |new: usize| {
             self.shape
@@ -365,7 +366,7 @@ impl Array {
         };
         match new {
             Some(new) if fits(new) => {
-                let mut strides = vec![0; new];
+                let mut strides: Few<isize> = smallvec::smallvec![0; new];
                 for (axis, stride) in self.strides.iter().enumerate() {
                     let repeated = self.shape[axis] == 1 && shape[new + axis] != 1;
                     strides.push(if repeated { 0 } else { *stride });

@@ -19,19 +19,26 @@
 pub mod array;
 pub mod broadcast;
 pub mod buffer;
+pub mod cache;
 pub mod dtype;
 pub mod element;
 pub mod engine;
 pub mod error;
+pub mod exec;
+pub mod nest;
+pub mod reduce;
+mod schedule;
+mod scratch;
 pub mod slice;
 pub mod stats;
 
 pub use array::{Array, DeviceStorage, Storage};
 pub use broadcast::{broadcast_shapes, format_shape};
 pub use buffer::HostBuffer;
+pub use cache::{Kernel, KernelCache};
 pub use dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
 pub use element::Element;
-pub use engine::{EngineOptions, ReduceOp, Schedule, Target};
+pub use engine::{Engine, EngineOptions, ReduceOp, Schedule, Target};
 pub use error::{ErrorKind, Result, RuntimeError};
 pub use kjit_driver::{CompileOptions, KernelSpec, Program};
 pub use slice::SliceIndex;

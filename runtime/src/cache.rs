@@ -1,0 +1,174 @@
+//! Kernels made so far: each is compiled once, also when many threads ask for it at the same time.
+
+use crate::nest::Few;
+use crate::stats::SharedStats;
+use crate::{Result, RuntimeError, Stats};
+use kjit_driver::{
+    CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, scalar_kernel,
+};
+use kjit_ir::target::{BackendError, CompiledKernel};
+use kjit_ir::{Access, Function};
+use rustc_hash::{FxHashMap, FxHasher};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
+
+/// One kernel: its scalar IR, what it costs, and the code made of it so far.
+pub struct Kernel {
+    /// Optimised scalar IR, every array strided.
+    pub function: Function,
+    /// Rough time per element of vector code on one core.
+    pub ns_per_element: f64,
+    variants: RwLock<Vec<Arc<Variant>>>,
+}
+
+/// Code of a kernel for given access classes.
+struct Variant {
+    access: Few<Access>,
+    code: CpuCode,
+    compiled: OnceLock<Result<Arc<dyn CompiledKernel>>>,
+}
+
+impl Kernel {
+    /// A kernel of this scalar IR.
+    pub fn new(function: Function) -> Kernel {
+        let ns_per_element = estimate(&function);
+        Kernel {
+            function,
+            ns_per_element,
+            variants: RwLock::default(),
+        }
+    }
+
+    /// The code for these access classes, compiled if this is the first request.
+    pub(crate) fn code(
+        &self,
+        access: &[Access],
+        code: CpuCode,
+        stats: &SharedStats,
+    ) -> Result<Arc<dyn CompiledKernel>> {
+        let find = |list: &[Arc<Variant>]| {
+            list.iter()
+                .find(|v| v.code == code && v.access.as_slice() == access)
+                .cloned()
+        };
+        let known = find(&self.variants.read().unwrap_or_else(PoisonError::into_inner));
+        let variant = known.unwrap_or_else(|| {
+            let mut list = self.variants.write().unwrap_or_else(PoisonError::into_inner);
+            find(&list).unwrap_or_else(|| {
+                let new = Arc::new(Variant {
+                    access: access.into(),
+                    code,
+                    compiled: OnceLock::new(),
+                });
+                list.push(new.clone());
+                new
+            })
+        });
+        variant
+            .compiled
+            .get_or_init(|| self.compile(access, code, stats))
+            .clone()
+    }
+
+    fn compile(
+        &self,
+        access: &[Access],
+        code: CpuCode,
+        stats: &SharedStats,
+    ) -> Result<Arc<dyn CompiledKernel>> {
+        let start = Instant::now();
+        let compiled = match compile_cpu(&self.function, access, code) {
+            // The scalar code of the same backend gives the same answer.
+            Err(CompileError::Backend(BackendError::Unsupported(_))) if code == CpuCode::Vector => {
+                compile_cpu(&self.function, access, CpuCode::Scalar)
+            }
+            other => other,
+        };
+        stats.add(&Stats {
+            compile: start.elapsed(),
+            kernels_compiled: (code != CpuCode::Interp) as usize,
+            ..Stats::default()
+        });
+        compiled.map_err(RuntimeError::from)
+    }
+}
+
+/// Kernels by program, specification and options.
+#[derive(Default)]
+pub struct KernelCache {
+    /// Entries by hash; their keys are compared without being built.
+    entries: RwLock<FxHashMap<u64, Vec<Arc<Entry>>>>,
+}
+
+struct Entry {
+    program: u64,
+    spec: KernelSpec,
+    options: CompileOptions,
+    kernel: OnceLock<Result<Arc<Kernel>>>,
+}
+
+impl KernelCache {
+    /// The kernel of a specification, lowered and optimised if this is the first request.
+    pub(crate) fn kernel(
+        &self,
+        program: &Program,
+        spec: &KernelSpec,
+        options: CompileOptions,
+        stats: &SharedStats,
+    ) -> Result<Arc<Kernel>> {
+        let mut hasher = FxHasher::default();
+        (program.id(), spec, options).hash(&mut hasher);
+        let hash = hasher.finish();
+        let find = |list: &[Arc<Entry>]| {
+            list.iter()
+                .find(|e| {
+                    e.program == program.id() && e.options == options && e.spec == *spec
+                })
+                .cloned()
+        };
+        let known = self
+            .entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&hash)
+            .and_then(|list| find(list));
+        let entry = known.unwrap_or_else(|| {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            let list = entries.entry(hash).or_default();
+            find(list).unwrap_or_else(|| {
+                let new = Arc::new(Entry {
+                    program: program.id(),
+                    spec: spec.clone(),
+                    options,
+                    kernel: OnceLock::new(),
+                });
+                list.push(new.clone());
+                new
+            })
+        });
+        entry
+            .kernel
+            .get_or_init(|| {
+                let start = Instant::now();
+                let function = scalar_kernel(program, spec, options)?;
+                stats.add(&Stats {
+                    compile: start.elapsed(),
+                    ..Stats::default()
+                });
+                Ok(Arc::new(Kernel::new(function)))
+            })
+            .clone()
+    }
+}
+
+/// Rough time per element, from the number of instructions.
+fn estimate(function: &Function) -> f64 {
+    let bytes: usize = function.arrays.iter().map(|a| a.dtype.size()).sum();
+    let loops = function
+        .insts
+        .iter()
+        .filter(|i| i.op == kjit_ir::Opcode::Loop)
+        .count();
+    function.insts.len() as f64 * 0.08 + bytes as f64 * 0.03 + loops as f64 * 50.0
+}
