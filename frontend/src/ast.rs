@@ -3,6 +3,7 @@
 //! The parser always returns a tree; where the text was wrong there are [`ExprKind::Error`] nodes,
 //! which later stages pass over in silence (the mistake has been reported).
 
+pub use crate::dump::{dump, dump_expr};
 use crate::source::Span;
 pub use kjit_ir::{BinaryOp, UnaryOp};
 

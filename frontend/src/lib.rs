@@ -5,10 +5,15 @@
 
 pub mod ast;
 pub mod diagnostic;
+mod dump;
+pub mod format;
 pub mod lexer;
 pub mod parser;
+pub mod render;
 pub mod source;
 
 pub use diagnostic::Diagnostic;
+pub use format::format_file;
+pub use lexer::{dump_tokens, lex};
 pub use parser::parse_file;
 pub use source::Source;

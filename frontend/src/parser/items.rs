@@ -74,11 +74,7 @@ impl Parser<'_> {
 
     /// Skips what follows `gufunc` up to the end of its body.
     fn skip_reserved_item(&mut self) {
-        while !matches!(
-            self.kind(),
-            TokenKind::Eof | TokenKind::OpenBrace | TokenKind::Semicolon
-        ) && !self.at_item()
-        {
+        while !matches!(self.kind(), TokenKind::Eof | TokenKind::OpenBrace) && !self.at_item() {
             self.bump();
         }
         if self.at(TokenKind::OpenBrace) {

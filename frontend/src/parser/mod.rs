@@ -35,6 +35,12 @@ pub fn parse_file(source: &Source) -> (ast::File, Vec<Diagnostic>) {
     (file, diagnostics)
 }
 
+/// Programs for tests of other modules.
+#[cfg(test)]
+pub(crate) fn samples() -> &'static [&'static str] {
+    tests::SAMPLES
+}
+
 /// State of one parse.
 struct Parser<'a> {
     source: &'a Source,

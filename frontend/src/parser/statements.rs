@@ -519,6 +519,12 @@ impl Parser<'_> {
             return;
         }
         let before = self.previous_end();
+        // a missing `}` is the mistake then, and will be reported
+        let block_is_open = !self.open_braces.is_empty()
+            && (self.at(TokenKind::Eof) || (self.at_item() && self.item_ends_block()));
+        if block_is_open {
+            return;
+        }
         if self.at(TokenKind::Error) {
             self.panic = true;
             return;
