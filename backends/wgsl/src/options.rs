@@ -1,0 +1,83 @@
+//! What the shader is for: arithmetic mode, device features, limits, element-wise or reduction.
+
+/// Options of [`crate::emit`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WgslOptions {
+    /// Let the driver contract, reassociate and approximate (the kernel can ask for it too).
+    pub fast: bool,
+    /// How strict arithmetic is kept when not `fast`.
+    pub strict: StrictMode,
+    /// Number of axes that strided operands are addressed with, at least 1.
+    pub rank: usize,
+    /// Invocations a workgroup. [`crate::Shader::workgroup`] says what was taken.
+    pub workgroup: u32,
+    /// Optional features of the device.
+    pub features: Features,
+    /// Loop iterations an invocation may run before the device stops it; `None` where it never does.
+    pub loop_limit: Option<u32>,
+    /// Reduce the one output instead of storing it.
+    pub reduce: Option<Reduction>,
+}
+
+impl Default for WgslOptions {
+    fn default() -> WgslOptions {
+        WgslOptions {
+            fast: false,
+            strict: StrictMode::Patch,
+            rank: 1,
+            workgroup: 256,
+            features: Features::default(),
+            loop_limit: None,
+            reduce: None,
+        }
+    }
+}
+
+/// Who keeps drivers from reassociating and folding floating-point arithmetic.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum StrictMode {
+    /// Whoever turns the text into SPIR-V marks every float operation as not to be contracted and
+    /// every float width as preserving signed zeros, infinities and NaN. The text is plain.
+    #[default]
+    Patch,
+    /// The text itself: values pass through integer operations that no optimiser sees through.
+    Barrier,
+}
+
+/// Optional features of the device.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Features {
+    /// `f64` arithmetic.
+    pub f64: bool,
+    /// `i64` and `u64` arithmetic.
+    pub i64: bool,
+}
+
+impl Default for Features {
+    fn default() -> Features {
+        Features {
+            f64: true,
+            i64: true,
+        }
+    }
+}
+
+/// A reduction of the kernel's one output: leaves of [`LEAF`](Reduction::LEAF) elements in
+/// [`LANES`](Reduction::LANES) interleaved lanes; the shader stores one partial result a lane, and
+/// whoever runs it combines them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reduction {
+    /// Sum: in `i64` for bool and signed dtypes, `u64` for unsigned ones, else in the dtype itself.
+    Sum,
+    /// Smallest, as the opcode `min`.
+    Min,
+    /// Largest, as the opcode `max`.
+    Max,
+}
+
+impl Reduction {
+    /// Consecutive elements that share a leaf of the tree.
+    pub const LEAF: u32 = 1024;
+    /// Partial results a leaf.
+    pub const LANES: u32 = 16;
+}

@@ -1,0 +1,425 @@
+//! Statements: memory, control flow, and one `let` a value.
+
+use super::{Printer, STATUS_LOOP, STATUS_TRAP, names};
+use crate::raise::{Arithmetic, Budget};
+use crate::shader::ParamsLayout;
+use kjit_ir::target::BackendError;
+use kjit_ir::{
+    Access, ArrayMode, ArrayRef, Block, DType, Imm, Inst, InstData, Opcode, Scalar, Value,
+};
+use std::fmt::Write;
+
+/// Variables that terminators assign to.
+#[derive(Clone, Default)]
+pub(super) struct Exits {
+    /// Results of the innermost `if`.
+    yields: Vec<String>,
+    /// Results of the innermost loop.
+    breaks: Vec<String>,
+    /// Carried values of the innermost loop.
+    carried: Vec<String>,
+}
+
+/// The text of `element` so far.
+pub(super) struct Body<'p, 'a> {
+    printer: &'p Printer<'a>,
+    out: String,
+    depth: usize,
+}
+
+impl<'p, 'a> Body<'p, 'a> {
+    pub(super) fn new(printer: &'p Printer<'a>) -> Body<'p, 'a> {
+        Body {
+            printer,
+            out: String::new(),
+            depth: 1,
+        }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.out
+    }
+
+    fn line(&mut self, text: std::fmt::Arguments<'_>) {
+        let _ = writeln!(self.out, "{:indent$}{text}", "", indent = self.depth * 4);
+    }
+
+    /// Addresses of the operands, local arrays, the loop counter.
+    pub(super) fn prologue(&mut self) -> Result<(), BackendError> {
+        let printer = self.printer;
+        if let Some(shape) = printer.params.shape {
+            // Coordinates of the element, the last axis first.
+            let rank = printer.options.rank;
+            self.line(format_args!(
+                "let q{rank} = params[{}] + i;",
+                ParamsLayout::BASE
+            ));
+            for axis in (0..rank).rev() {
+                let outer = axis + 1;
+                let extent = shape + axis;
+                if axis == 0 {
+                    self.line(format_args!("let c0 = q{outer};"));
+                } else {
+                    self.line(format_args!("let q{axis} = q{outer} / params[{extent}];"));
+                    self.line(format_args!(
+                        "let c{axis} = q{outer} - q{axis} * params[{extent}];"
+                    ));
+                }
+            }
+        }
+        for binding in &printer.arrays {
+            let (k, offset) = (binding.array, binding.params.offset);
+            let mut address = format!("params[{offset}]");
+            match (printer.kernel.arrays[k].access, binding.params.strides) {
+                (Access::Contiguous, _) => address.push_str(" + i"),
+                (Access::Uniform, _) => {}
+                (Access::Strided, Some(strides)) => {
+                    // Modulo 2^32, so that negative strides work.
+                    for axis in 0..printer.options.rank {
+                        let _ = write!(address, " + c{axis} * params[{}]", strides + axis);
+                    }
+                }
+                (Access::Strided, None) => {
+                    return Err(BackendError::Internal(
+                        "a strided operand without strides".into(),
+                    ));
+                }
+            }
+            self.line(format_args!("let o{k} = {address};"));
+        }
+        for (k, local) in printer.kernel.locals.iter().enumerate() {
+            let ty = printer.register(local.dtype)?;
+            let len = local.len;
+            self.line(format_args!("var l{k} = array<{ty}, {len}>();"));
+        }
+        if matches!(printer.plan.budget, Some(Budget::Element(_))) {
+            self.line(format_args!("iterations = 0u;"));
+        }
+        Ok(())
+    }
+
+    /// The instructions of a block.
+    pub(super) fn block(&mut self, block: Block, exits: &Exits) -> Result<(), BackendError> {
+        for inst in &self.printer.kernel.block(block).insts {
+            self.inst(*inst, exits)?;
+        }
+        Ok(())
+    }
+
+    fn inst(&mut self, inst: Inst, exits: &Exits) -> Result<(), BackendError> {
+        let data = self.printer.kernel.inst(inst);
+        match data.op {
+            Opcode::Const => self.constant(data),
+            Opcode::Index => self.index(data),
+            Opcode::Load => self.load(data),
+            Opcode::Store => self.store(data),
+            Opcode::LocalLoad | Opcode::LocalStore => self.local(data),
+            Opcode::Guard => self.guard(data),
+            Opcode::If => self.if_(data, exits),
+            Opcode::Loop => self.loop_(data),
+            Opcode::Yield => {
+                self.assign(&exits.yields, &data.args);
+                Ok(())
+            }
+            Opcode::Continue => {
+                self.assign(&exits.carried, &data.args);
+                self.line(format_args!("continue;"));
+                Ok(())
+            }
+            Opcode::Break => {
+                self.assign(&exits.breaks, &data.args);
+                self.line(format_args!("break;"));
+                Ok(())
+            }
+            Opcode::Return | Opcode::Unreachable => Ok(()),
+            op if op.is_pure() => self.pure(data),
+            op => Err(BackendError::Internal(format!("wgsl cannot print `{op}`"))),
+        }
+    }
+
+    fn dtype(&self, value: Value) -> DType {
+        self.printer.kernel.ty(value).dtype
+    }
+
+    /// `let` of an instruction's only result.
+    fn define(&mut self, data: &InstData, text: &str) -> Result<(), BackendError> {
+        let result = data.results[0];
+        self.printer.require(self.dtype(result))?;
+        let name = names::value(result);
+        self.line(format_args!("let {name} = {text};"));
+        Ok(())
+    }
+
+    fn pure(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let printer = self.printer;
+        let args: Vec<String> = data.args.iter().map(|v| names::value(*v)).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let text = match (data.op, data.imm) {
+            (Opcode::Cast, Imm::DType(to)) => {
+                printer.cast(self.dtype(data.args[0]), to, args[0])?
+            }
+            (Opcode::Bitcast, Imm::DType(to)) => {
+                printer.bitcast(self.dtype(data.args[0]), to, args[0])?
+            }
+            (Opcode::Select, _) => format!("select({}, {}, {})", args[2], args[1], args[0]),
+            (op, _) => {
+                let constants: Vec<Option<Scalar>> = data
+                    .args
+                    .iter()
+                    .map(|v| printer.kernel.as_const(*v))
+                    .collect();
+                printer.operation(op, self.dtype(data.args[0]), &args, &constants)?
+            }
+        };
+        self.define(data, &text)
+    }
+
+    fn constant(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let printer = self.printer;
+        let Imm::Const(scalar) = data.imm else {
+            return Err(BackendError::Internal("a constant without value".into()));
+        };
+        let text = match scalar.dtype() {
+            // Drivers fold `x + 0`, `0 - x` and `x * 0` when they see the zero; nor must they see any
+            // other constant when nothing but its opacity keeps them from folding.
+            DType::F32 if printer.is(Arithmetic::Patched) && scalar.as_f32() == 0.0 => {
+                let sign = scalar.bits();
+                format!("bitcast<f32>({} ^ {sign:#x}u)", printer.zero())
+            }
+            DType::F64 if printer.is(Arithmetic::Patched) && scalar.as_f64() == 0.0 => {
+                let sign = scalar.bits();
+                format!("bitcast<f64>({} ^ {sign:#x}lu)", printer.zero_wide()?)
+            }
+            DType::F32 if printer.is(Arithmetic::Barrier) => {
+                format!("bitcast<f32>({} ^ {:#x}u)", printer.zero(), scalar.bits())
+            }
+            DType::F64 if printer.is(Arithmetic::Barrier) => {
+                format!(
+                    "bitcast<f64>({} ^ {:#x}lu)",
+                    printer.zero_wide()?,
+                    scalar.bits()
+                )
+            }
+            _ => names::constant(scalar),
+        };
+        self.define(data, &text)
+    }
+
+    fn index(&mut self, data: &InstData) -> Result<(), BackendError> {
+        self.printer.require(DType::I64)?;
+        let (low, high) = (ParamsLayout::BASE, ParamsLayout::BASE + 1);
+        let text =
+            format!("bitcast<i64>(((u64(params[{high}]) << 32u) | u64(params[{low}])) + u64(i))");
+        self.define(data, &text)
+    }
+
+    fn array(&self, data: &InstData) -> Result<ArrayRef, BackendError> {
+        match data.imm {
+            Imm::Array(array) => Ok(array),
+            _ => Err(BackendError::Internal(format!(
+                "`{}` without array",
+                data.op
+            ))),
+        }
+    }
+
+    fn load(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let k = self.array(data)?.index();
+        let dtype = self.printer.kernel.arrays[k].dtype;
+        if self.printer.binding(k).is_none() {
+            return Err(BackendError::Internal(format!(
+                "load of array {k} without memory"
+            )));
+        }
+        let bits = dtype.bits();
+        let text = match dtype.size() {
+            4 | 8 => format!("a{k}[o{k}]"),
+            size => {
+                let per_word = 4 / size;
+                let word = format!("a{k}[o{k} / {per_word}u]");
+                let shift = format!("(o{k} % {per_word}u) * {bits}u");
+                match dtype {
+                    DType::I8 | DType::I16 => {
+                        format!("extractBits(bitcast<i32>({word}), {shift}, {bits}u)")
+                    }
+                    DType::Bool => format!("extractBits({word}, {shift}, {bits}u) != 0u"),
+                    _ => format!("extractBits({word}, {shift}, {bits}u)"),
+                }
+            }
+        };
+        self.define(data, &text)
+    }
+
+    fn store(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let k = self.array(data)?.index();
+        let param = &self.printer.kernel.arrays[k];
+        let value = names::value(data.args[0]);
+        if self.printer.options.reduce.is_some() && param.mode == ArrayMode::Out {
+            self.line(format_args!("mapped = {value};"));
+            return Ok(());
+        }
+        if param.dtype.size() >= 4 {
+            self.line(format_args!("a{k}[o{k}] = {value};"));
+            return Ok(());
+        }
+        let bits = param.dtype.bits();
+        let per_word = 4 / param.dtype.size() as u32;
+        let word = match param.dtype {
+            DType::Bool => format!("select(0u, 1u, {value})"),
+            DType::I8 | DType::I16 => format!("bitcast<u32>({value})"),
+            _ => value,
+        };
+        let elements = self.printer.plan.elements;
+        let at = if elements == per_word {
+            format!("packed{k}[0]")
+        } else {
+            format!("packed{k}[(i % {elements}u) / {per_word}u]")
+        };
+        self.line(format_args!(
+            "{at} = insertBits({at}, {word}, (i % {per_word}u) * {bits}u, {bits}u);"
+        ));
+        Ok(())
+    }
+
+    fn local(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let Imm::Local(local) = data.imm else {
+            return Err(BackendError::Internal(
+                "a local access without local".into(),
+            ));
+        };
+        let k = local.index();
+        let last = self.printer.kernel.locals[k].len - 1;
+        let at = format!("l{k}[clamp({}, 0i, {last}i)]", names::value(data.args[0]));
+        if data.op == Opcode::LocalLoad {
+            return self.define(data, &at);
+        }
+        let value = names::value(data.args[1]);
+        self.line(format_args!("{at} = {value};"));
+        Ok(())
+    }
+
+    fn guard(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let Imm::Trap(trap) = data.imm else {
+            return Err(BackendError::Internal("a guard without trap".into()));
+        };
+        self.printer.uses_status.set(true);
+        let ok = names::value(data.args[0]);
+        let code = trap.index() + 1;
+        self.line(format_args!("if !{ok} {{"));
+        self.line(format_args!(
+            "    atomicMax(&status[{STATUS_TRAP}], {code}u);"
+        ));
+        self.line(format_args!("}}"));
+        Ok(())
+    }
+
+    /// Declares variables for the results of an `if` or loop; gives their names.
+    fn results(&mut self, data: &InstData) -> Result<Vec<String>, BackendError> {
+        data.results
+            .iter()
+            .map(|v| {
+                let ty = self.printer.register(self.dtype(*v))?;
+                let name = names::value(*v);
+                self.line(format_args!("var {name}: {ty};"));
+                Ok(name)
+            })
+            .collect()
+    }
+
+    /// Assigns values to variables. The values are `let`s or variables that no assignment here
+    /// changes (carried values are copied at the start of the body), so order does not matter.
+    fn assign(&mut self, variables: &[String], values: &[Value]) {
+        for (variable, value) in variables.iter().zip(values) {
+            let value = names::value(*value);
+            self.line(format_args!("{variable} = {value};"));
+        }
+    }
+
+    fn if_(&mut self, data: &InstData, exits: &Exits) -> Result<(), BackendError> {
+        let yields = self.results(data)?;
+        let inner = Exits {
+            yields,
+            ..exits.clone()
+        };
+        let condition = names::value(data.args[0]);
+        self.line(format_args!("if {condition} {{"));
+        self.arm(data.blocks[0], &inner)?;
+        let empty = inner.yields.is_empty() && {
+            let insts = &self.printer.kernel.block(data.blocks[1]).insts;
+            insts.len() == 1 && self.printer.kernel.inst(insts[0]).op == Opcode::Yield
+        };
+        if !empty {
+            self.line(format_args!("}} else {{"));
+            self.arm(data.blocks[1], &inner)?;
+        }
+        self.line(format_args!("}}"));
+        Ok(())
+    }
+
+    fn arm(&mut self, block: Block, exits: &Exits) -> Result<(), BackendError> {
+        self.depth += 1;
+        self.block(block, exits)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn loop_(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let printer = self.printer;
+        let breaks = self.results(data)?;
+        let body = data.blocks[0];
+        let params = &printer.kernel.block(body).params;
+        let mut carried = Vec::new();
+        for (param, initial) in params.iter().zip(&data.args) {
+            let name = format!("next_{}", names::value(*param));
+            let ty = printer.register(self.dtype(*param))?;
+            let initial = names::value(*initial);
+            self.line(format_args!("var {name}: {ty} = {initial};"));
+            carried.push(name);
+        }
+        self.line(format_args!("loop {{"));
+        self.depth += 1;
+        self.count()?;
+        for (param, variable) in params.iter().zip(&carried) {
+            let name = names::value(*param);
+            self.line(format_args!("let {name} = {variable};"));
+        }
+        self.block(
+            body,
+            &Exits {
+                yields: Vec::new(),
+                breaks,
+                carried,
+            },
+        )?;
+        self.depth -= 1;
+        self.line(format_args!("}}"));
+        Ok(())
+    }
+
+    /// Counts an iteration and leaves when there were too many. The results are wrong then, and the
+    /// status says so.
+    fn count(&mut self) -> Result<(), BackendError> {
+        let Some(budget) = self.printer.plan.budget else {
+            return Ok(());
+        };
+        self.printer.uses_status.set(true);
+        let limit = match budget {
+            Budget::Element(limit) => {
+                self.line(format_args!("let taken = iterations;"));
+                self.line(format_args!("iterations = taken + 1u;"));
+                limit
+            }
+            Budget::Workgroup(limit) => {
+                // Invocations in lockstep all read the same count, and raise it by one together.
+                self.line(format_args!("let taken = atomicLoad(&iterations);"));
+                self.line(format_args!("atomicMax(&iterations, taken + 1u);"));
+                limit
+            }
+        };
+        self.line(format_args!("if taken >= {limit}u {{"));
+        self.line(format_args!("    atomicMax(&status[{STATUS_LOOP}], 1u);"));
+        self.line(format_args!("    break;"));
+        self.line(format_args!("}}"));
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! From kernel IR to what WGSL can say: the decisions that need more than one instruction's view.
+//!
+//! The structured scalar IR maps to WGSL statement by statement, so raising leaves the instructions
+//! alone and produces a [`Plan`] that the printer obeys. The steps depend on each other in this order:
+//!
+//! 1. [`check`]: refuse kernels that have no WGSL form at all; later steps rely on it (only
+//!    supported dtypes, no calls, bounded nesting, outputs that can be written);
+//! 2. [`width`]: how many elements an invocation computes, from the output dtypes: a word of memory
+//!    belongs to one invocation, so that narrow outputs need no atomics;
+//! 3. [`budget`]: how loop iterations are counted, from the loops *and* the width: a device that
+//!    stops loops counts over all elements of an invocation.
+
+pub mod budget;
+pub mod check;
+pub mod width;
+
+pub use budget::Budget;
+
+use crate::{StrictMode, WgslOptions};
+use kjit_ir::target::BackendError;
+use kjit_ir::{Block, Function, Inst};
+
+/// How floating-point arithmetic is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arithmetic {
+    /// Plainly; the driver does as it likes.
+    Fast,
+    /// Plainly, but zeros are opaque; the SPIR-V gets patched.
+    Patched,
+    /// With opaque barriers.
+    Barrier,
+}
+
+/// The decisions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// How floating-point arithmetic is printed.
+    pub arithmetic: Arithmetic,
+    /// Consecutive elements an invocation computes: 1, 2 or 4.
+    pub elements: u32,
+    /// How loop iterations are counted, if they are.
+    pub budget: Option<Budget>,
+    /// Invocations a workgroup.
+    pub workgroup: u32,
+}
+
+/// Takes the decisions for one kernel.
+pub fn raise(kernel: &Function, options: &WgslOptions) -> Result<Plan, BackendError> {
+    check::check(kernel, options)?;
+    let elements = width::elements_per_invocation(kernel, options);
+    let (budget, workgroup) = budget::plan(kernel, options, elements);
+    let arithmetic = match options.strict {
+        _ if options.fast || kernel.fast => Arithmetic::Fast,
+        StrictMode::Patch => Arithmetic::Patched,
+        StrictMode::Barrier => Arithmetic::Barrier,
+    };
+    Ok(Plan {
+        arithmetic,
+        elements,
+        budget,
+        workgroup,
+    })
+}
+
+/// Visits every live instruction with the depth of the blocks around it.
+pub(crate) fn visit(kernel: &Function, visitor: &mut dyn FnMut(Inst, usize)) {
+    fn block(kernel: &Function, at: Block, depth: usize, visitor: &mut dyn FnMut(Inst, usize)) {
+        for inst in &kernel.block(at).insts {
+            visitor(*inst, depth);
+            for inner in &kernel.inst(*inst).blocks {
+                block(kernel, *inner, depth + 1, visitor);
+            }
+        }
+    }
+    block(kernel, kernel.entry, 0, visitor);
+}
