@@ -23,6 +23,7 @@
 //! ```
 
 pub mod abi;
+pub mod analysis;
 pub mod builder;
 pub mod dtype;
 pub mod entity;
@@ -30,6 +31,7 @@ pub mod eval;
 pub mod function;
 pub mod host;
 pub mod opcode;
+pub mod passes;
 pub mod scalar;
 pub mod target;
 pub mod text;
