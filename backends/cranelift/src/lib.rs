@@ -1,1 +1,201 @@
-//! placeholder
+//! Machine code through Cranelift: scalar code, and 128-bit SIMD code.
+//!
+//! Kernels of scalar form become a loop over single elements; kernels of vector form become a loop
+//! over 4, 8 or 16 lanes in 128-bit registers (see [`Backend`] for the two forms). `cranelift-codegen` is used directly; code
+//! lives in an arena whose memory is never writable and executable at once, and goes back to it with the last handle.
+//!
+//! ```
+//! use kjit_cranelift::Cranelift;
+//! use kjit_ir::target::Backend;
+//! use kjit_ir::{Access, ArrayMode, ArrayParam, DType, FunctionBuilder, Opcode};
+//!
+//! let mut b = FunctionBuilder::new("square");
+//! let array = |name: &str, mode| ArrayParam {
+//!     name: name.into(),
+//!     dtype: DType::F32,
+//!     mode,
+//!     access: Access::Contiguous,
+//! };
+//! let x = b.array(array("x", ArrayMode::In));
+//! let y = b.array(array("y", ArrayMode::Out));
+//! let value = b.load(x);
+//! let square = b.binary(Opcode::Mul, value, value);
+//! b.store(y, square);
+//! let kernel = Cranelift::new()?.compile(&b.ret(&[]))?;
+//! assert_eq!(kernel.lanes(), 1);
+//! # Ok::<(), kjit_ir::target::BackendError>(())
+//! ```
+
+mod arena;
+mod helpers;
+mod lower;
+mod machine;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use arena::{Arena, Code};
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_frontend::FunctionBuilderContext;
+use kjit_ir::abi::KernelFn;
+use kjit_ir::target::{Backend, BackendError, CompiledKernel};
+use kjit_ir::{Form, Function};
+use machine::Machine;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// The backend.
+pub struct Cranelift {
+    machine: Machine,
+    arena: Arc<Arena>,
+}
+
+/// Scratch memory of compilation, reused by the kernels a thread compiles.
+struct Scratch {
+    context: Context,
+    builder: FunctionBuilderContext,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        context: Context::new(),
+        builder: FunctionBuilderContext::new(),
+    });
+}
+
+impl Cranelift {
+    /// Code for this machine, with all the instructions that it has.
+    pub fn new() -> Result<Cranelift, BackendError> {
+        Cranelift::with_features(true)
+    }
+
+    /// Code for this machine; without `native`, only with the instructions that every machine of its
+    /// architecture has (on x86-64: SSE2).
+    pub fn with_features(native: bool) -> Result<Cranelift, BackendError> {
+        Ok(Cranelift {
+            machine: Machine::host(native)?,
+            arena: Arc::new(Arena::default()),
+        })
+    }
+
+    /// Lowers and compiles a kernel, then hands the context and the lane count to `finish`.
+    fn with_compiled<T>(
+        &self,
+        kernel: &Function,
+        disassemble: bool,
+        finish: impl FnOnce(&Context, usize) -> Result<T, BackendError>,
+    ) -> Result<T, BackendError> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let result = self.lower(kernel, scratch).and_then(|lanes| {
+                let context = &mut scratch.context;
+                context.set_disasm(disassemble);
+                if let Err(error) = context.compile(&*self.machine.isa, &mut ControlPlane::default()) {
+                    let why = format!("cranelift refuses {}: {:?}", kernel.name, error.inner);
+                    return Err(internal(&why, context));
+                }
+                finish(context, lanes)
+            });
+            scratch.context.clear();
+            result
+        })
+    }
+
+    fn lower(&self, kernel: &Function, scratch: &mut Scratch) -> Result<usize, BackendError> {
+        scratch.context.clear();
+        let result = lower::lower(
+            kernel,
+            &self.machine,
+            &mut scratch.context.func,
+            &mut scratch.builder,
+        );
+        if result.is_err() {
+            // A builder context that was left in the middle of a function cannot be used again.
+            scratch.builder = FunctionBuilderContext::new();
+        }
+        result
+    }
+}
+
+/// A bug report with the Cranelift IR.
+fn internal(what: &str, context: &Context) -> BackendError {
+    BackendError::Internal(format!("{what}\n{}", context.func.display()))
+}
+
+impl std::fmt::Debug for Cranelift {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Cranelift({})", self.machine.isa.triple())
+    }
+}
+
+impl Backend for Cranelift {
+    fn name(&self) -> &'static str {
+        "cranelift"
+    }
+
+    fn compile(&self, kernel: &Function) -> Result<Arc<dyn CompiledKernel>, BackendError> {
+        self.with_compiled(kernel, false, |context, lanes| {
+            let compiled = context
+                .compiled_code()
+                .ok_or_else(|| internal("no code after compilation", context))?;
+            if !compiled.buffer.relocs().is_empty() {
+                return Err(internal("code with relocations", context));
+            }
+            let code = self.arena.publish(compiled.code_buffer())?;
+            // SAFETY: the bytes are a function of the kernel ABI, which `lower` gave it.
+            let entry = unsafe { std::mem::transmute::<*const u8, KernelFn>(code.entry()) };
+            let kernel: Arc<dyn CompiledKernel> = Arc::new(Kernel { code, entry, lanes });
+            Ok(kernel)
+        })
+    }
+
+    fn takes(&self, _form: Form) -> bool {
+        true
+    }
+
+    fn emit(&self, kernel: &Function, stage: &str) -> Option<Result<String, BackendError>> {
+        match stage {
+            "clif" => Some(SCRATCH.with_borrow_mut(|scratch| {
+                let text = self
+                    .lower(kernel, scratch)
+                    .map(|_| scratch.context.func.display().to_string());
+                scratch.context.clear();
+                text
+            })),
+            "asm" => Some(self.with_compiled(kernel, true, |context, _| {
+                let code = context.compiled_code();
+                let text = code.and_then(|code| code.vcode.clone());
+                text.ok_or_else(|| internal("no disassembly", context))
+            })),
+            _ => None,
+        }
+    }
+}
+
+/// Callable code of one kernel.
+struct Kernel {
+    code: Code,
+    entry: KernelFn,
+    lanes: usize,
+}
+
+impl CompiledKernel for Kernel {
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    fn code_size(&self) -> usize {
+        self.code.len()
+    }
+
+    unsafe fn call(
+        &self,
+        args: *const *mut u8,
+        dims: *const isize,
+        steps: *const isize,
+        data: *const u8,
+    ) {
+        // SAFETY: the code lives as long as `self`; the caller keeps the promises of the trait.
+        unsafe { (self.entry)(args, dims, steps, data) }
+    }
+}

@@ -1,0 +1,80 @@
+//! Choices made once a kernel: how many lanes an iteration handles, and how wide masks are between blocks.
+
+use kjit_ir::{Block, DType, Form, Function, Inst, Opcode};
+
+/// Bytes of stack that local arrays may take.
+pub(super) const LOCAL_BYTES: usize = 256 << 10;
+
+/// The instructions that blocks own, outer ones first.
+pub(super) fn live_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
+    let mut pending: Vec<Block> = vec![kernel.entry];
+    let mut insts = Vec::new();
+    while let Some(block) = pending.pop() {
+        for &inst in &kernel.block(block).insts {
+            insts.push(inst);
+            pending.extend(&kernel.inst(inst).blocks);
+        }
+    }
+    insts.into_iter()
+}
+
+/// Lanes an iteration handles: 1 in scalar form, else 4 times the interleave factor.
+///
+/// Interleaving hides latency and loop overhead until values no longer fit the 16 vector registers,
+/// and it makes compilation longer; so small bodies get four copies and large ones a single copy.
+pub(super) fn lanes(kernel: &Function) -> usize {
+    if kernel.form == Form::Scalar {
+        return 1;
+    }
+    let mut weight = 0;
+    let mut loops = false;
+    for inst in live_insts(kernel) {
+        let data = kernel.inst(inst);
+        loops |= data.op == Opcode::Loop;
+        let varying = data.results.iter().any(|v| kernel.ty(*v).varying);
+        if !varying || matches!(data.op, Opcode::Splat | Opcode::If | Opcode::Loop) {
+            continue;
+        }
+        let wide = data
+            .results
+            .iter()
+            .chain(&data.args)
+            .any(|v| kernel.ty(*v).dtype.size() == 8);
+        weight += if wide { 2 } else { 1 };
+    }
+    let factor = match weight {
+        0..=20 => 4,
+        21..=40 if loops => 4,
+        0..=120 => 2,
+        _ => 1,
+    };
+    let local_bytes: usize = kernel
+        .locals
+        .iter()
+        .map(|local| local.len as usize * local.dtype.size().max(4))
+        .sum();
+    let mut lanes = 4 * factor;
+    while lanes > 4 && local_bytes * lanes > LOCAL_BYTES {
+        lanes /= 2;
+    }
+    lanes
+}
+
+/// Do most compares of the kernel make masks of 64-bit lanes?
+pub(super) fn wide_masks(kernel: &Function) -> bool {
+    let mut balance = 0i64;
+    for inst in live_insts(kernel) {
+        let data = kernel.inst(inst);
+        let by = match data.op {
+            Opcode::Eq | Opcode::Ne | Opcode::Lt | Opcode::Le | Opcode::Gt | Opcode::Ge => {
+                kernel.ty(data.args[0]).dtype
+            }
+            Opcode::Select => kernel.ty(data.args[1]).dtype,
+            _ => continue,
+        };
+        if by != DType::Bool {
+            balance += if by.size() == 8 { 1 } else { -1 };
+        }
+    }
+    balance > 0
+}
