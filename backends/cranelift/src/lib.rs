@@ -49,6 +49,8 @@ use std::sync::Arc;
 pub struct Cranelift {
     machine: Machine,
     arena: Arc<Arena>,
+    /// Lanes of vector kernels, where a test wants other than the best.
+    lanes: Option<usize>,
 }
 
 /// Scratch memory of compilation, reused by the kernels a thread compiles.
@@ -76,6 +78,7 @@ impl Cranelift {
         Ok(Cranelift {
             machine: Machine::host(native)?,
             arena: Arc::new(Arena::default()),
+            lanes: None,
         })
     }
 
@@ -106,6 +109,7 @@ impl Cranelift {
         let result = lower::lower(
             kernel,
             &self.machine,
+            self.lanes,
             &mut scratch.context.func,
             &mut scratch.builder,
         );

@@ -41,11 +41,11 @@ impl Lower<'_> {
                 .saturating_add(15)
                 & !15;
             total = total.saturating_add(bytes);
-            if total > 2 * shape::LOCAL_BYTES {
+            if total > 4 * shape::LOCAL_BYTES {
                 return Err(BackendError::Unsupported(format!(
                     "the local arrays of {} take more than {} bytes",
                     kernel.name,
-                    2 * shape::LOCAL_BYTES
+                    4 * shape::LOCAL_BYTES
                 )));
             }
             let slot = self.b.create_sized_stack_slot(StackSlotData::new(

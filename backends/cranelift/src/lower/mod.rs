@@ -77,11 +77,15 @@ fn array_flags() -> MemFlagsData {
 pub(crate) fn lower(
     kernel: &Function,
     machine: &Machine,
+    lanes: Option<usize>,
     func: &mut ir::Function,
     context: &mut FunctionBuilderContext,
 ) -> Result<usize, BackendError> {
     check(kernel)?;
-    let lanes = shape::lanes(kernel);
+    let lanes = match lanes {
+        Some(lanes) if kernel.form == Form::Vector => lanes,
+        _ => shape::lanes(kernel),
+    };
     let pointer = machine.isa.pointer_type();
     let mut signature = Signature::new(machine.isa.default_call_conv());
     signature.params = vec![AbiParam::new(pointer); 4];
