@@ -9,7 +9,8 @@ use crate::broadcast::format_shape;
 use crate::dtype::promote;
 use crate::engine::ReduceOp;
 use crate::{Result, RuntimeError, io};
-use kjit_ir::{BinaryOp, DType, HostExpr, HostFn, Loc, Scalar};
+use kjit_ir::host::{HostExpr, HostFn};
+use kjit_ir::{BinaryOp, DType, Loc, Scalar};
 use std::path::Path;
 
 impl Evaluator<'_> {

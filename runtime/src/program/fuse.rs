@@ -121,11 +121,7 @@ impl Evaluator<'_> {
 
     /// The fused expression of a node (of one of its results, or of all) and its inputs.
     fn fuse(&self, root: &Rc<Node>, result: Option<usize>) -> Result<(FusedExpr, Vec<Array>)> {
-        let mut fuser = Fuser {
-            evaluator: self,
-            size: root.size(),
-            ..Fuser::new(self)
-        };
+        let mut fuser = Fuser::new(self, root.size());
         let results = match result {
             Some(result) => result..result + 1,
             None => 0..root.dtypes.len(),
@@ -217,10 +213,10 @@ struct Fuser<'e, 'a> {
 }
 
 impl<'e, 'a> Fuser<'e, 'a> {
-    fn new(evaluator: &'e Evaluator<'a>) -> Fuser<'e, 'a> {
+    fn new(evaluator: &'e Evaluator<'a>, size: usize) -> Fuser<'e, 'a> {
         Fuser {
             evaluator,
-            size: 0,
+            size,
             expr: FusedExpr::default(),
             inputs: Vec::new(),
             nodes: FxHashMap::default(),

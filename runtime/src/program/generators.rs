@@ -9,7 +9,8 @@ use crate::array::Array;
 use crate::dtype::{WeakKind, promote, promote_weak};
 use crate::resolve::ArgType;
 use crate::{Result, RuntimeError};
-use kjit_ir::{BinaryOp, DType, HostExpr, Loc, Scalar};
+use kjit_ir::host::HostExpr;
+use kjit_ir::{BinaryOp, DType, Loc, Scalar};
 
 /// Most axes of an array.
 const MAX_AXES: usize = 32;

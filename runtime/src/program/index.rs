@@ -9,7 +9,8 @@ use crate::dtype::{Casting, WeakKind, can_cast};
 use crate::resolve::ArgType;
 use crate::slice::SliceIndex;
 use crate::{Result, RuntimeError};
-use kjit_ir::{HostExpr, HostIndex, Loc};
+use kjit_ir::Loc;
+use kjit_ir::host::{HostExpr, HostIndex};
 use std::rc::Rc;
 
 impl Evaluator<'_> {

@@ -24,10 +24,10 @@ mod tests;
 use crate::engine::Engine;
 use crate::{Result, RuntimeError};
 use kjit_driver::Program;
-use kjit_ir::{
-    DType, HostCallee, HostExpr, HostExprKind, HostIndex, HostParam, HostProgram, HostStmt,
-    HostStmtKind, Loc,
+use kjit_ir::host::{
+    HostCallee, HostExpr, HostExprKind, HostIndex, HostParam, HostProgram, HostStmt, HostStmtKind,
 };
+use kjit_ir::{DType, Loc, Scalar};
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
@@ -201,7 +201,7 @@ impl Evaluator<'_> {
         match &expr.kind {
             HostExprKind::Int(n) => Ok(Value::Int(*n)),
             HostExprKind::Float(x) => Ok(Value::Float(*x)),
-            HostExprKind::Bool(b) => Ok(Value::Scalar(kjit_ir::Scalar::bool(*b))),
+            HostExprKind::Bool(b) => Ok(Value::Scalar(Scalar::bool(*b))),
             HostExprKind::Str(s) => Ok(Value::Str(s.as_str().into())),
             HostExprKind::DType(d) => Ok(Value::DType(*d)),
             HostExprKind::Slot(slot) => self.slots[*slot].clone().ok_or_else(|| {

@@ -3,7 +3,8 @@
 use super::scalar::{self, adopt};
 use super::value::Value;
 use crate::{Result, RuntimeError};
-use kjit_ir::{DType, HostParam, Loc, Scalar};
+use kjit_ir::host::HostParam;
+use kjit_ir::{DType, Loc, Scalar};
 
 /// The text given for a param, if any; the last one counts. Unknown names are errors.
 pub(crate) fn overrides<'a>(

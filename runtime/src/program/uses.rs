@@ -4,7 +4,7 @@
 //! expression and fuses into it; nothing is stored. A variable with several consumers, or used inside a
 //! loop that it was computed outside of, is stored when the first of them needs it.
 
-use kjit_ir::{
+use kjit_ir::host::{
     HostCallee, HostExpr, HostExprKind, HostFn, HostIndex, HostProgram, HostStmt, HostStmtKind,
 };
 

@@ -29,7 +29,7 @@ impl Value {
     /// An array as a value; a 0-d array becomes a scalar.
     pub(crate) fn from_array(array: Array, loc: Loc) -> crate::Result<Value> {
         if array.ndim() == 0 {
-            return Ok(Value::Scalar(array.to_host()?.item()));
+            return Ok(Value::Scalar(array.to_host()?.item()?));
         }
         Ok(Value::Array(Lazy::leaf(array, loc)))
     }
@@ -169,13 +169,6 @@ impl Operand {
         match self {
             Operand::Lazy(lazy) => lazy.shape(),
             Operand::Scalar(_) => &[],
-        }
-    }
-
-    pub(crate) fn dtype(&self) -> DType {
-        match self {
-            Operand::Lazy(lazy) => lazy.dtype(),
-            Operand::Scalar(scalar) => scalar.dtype(),
         }
     }
 }
