@@ -587,12 +587,7 @@ impl<'a> Verifier<'a> {
                 }
             }
         };
-        self.types(
-            here,
-            "types of the results",
-            &results,
-            result.as_ref().map_or(&[], std::slice::from_ref),
-        );
+        self.types(here, "types of the results", &results, result.as_slice());
     }
 
     /// Checks arguments that may be followed by a mask.

@@ -50,6 +50,8 @@ struct Printer<'a> {
     numbers: Option<Vec<Option<usize>>>,
     next: usize,
     note: Option<Note<'a>>,
+    /// Blocks printed already.
+    seen: Vec<bool>,
     depth: usize,
     out: String,
 }
@@ -70,6 +72,7 @@ impl<'a> Printer<'a> {
             numbers,
             next: 0,
             note,
+            seen: vec![false; func.blocks.len()],
             depth: 0,
             out: String::new(),
         }
@@ -145,8 +148,10 @@ impl<'a> Printer<'a> {
     }
 
     fn block(&mut self, block: Block) {
-        // Only malformed functions (a block inside itself) get so deep.
-        if self.depth >= MAX_DEPTH {
+        // Only in malformed functions is a block owned twice (by itself, say), or so deep.
+        let seen = self.seen.get_mut(block.index());
+        let again = seen.is_some_and(|seen| std::mem::replace(seen, true));
+        if again || self.depth >= MAX_DEPTH {
             self.indent(1);
             put!(self, "...\n");
             return;
