@@ -3,7 +3,7 @@
 //! What is printed never grows with the source: of a long line only the surroundings of the place are
 //! shown, and of a place over several lines only the first.
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Source;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use kjit_ir::Loc;
@@ -17,23 +17,45 @@ const NEAR: usize = 100;
 
 /// Draws diagnostics as text, an empty line between two.
 pub fn render(diagnostics: &[Diagnostic], sources: &[&Source], color: bool) -> String {
+    let texts: Vec<String> = diagnostics
+        .iter()
+        .map(|d| draw(d, Some(d.code.as_str()), sources, color))
+        .collect();
+    texts.join("\n")
+}
+
+/// Draws an error that has no code, such as one at run time, with its place if a source is known for it.
+pub fn render_error(
+    message: &str,
+    loc: Loc,
+    help: Option<&str>,
+    sources: &[&Source],
+    color: bool,
+) -> String {
+    let diagnostic = Diagnostic {
+        code: Code::NotSupportedYet, // not shown
+        message: message.to_string(),
+        loc,
+        label: String::new(),
+        notes: Vec::new(),
+        help: help.map(str::to_string),
+    };
+    draw(&diagnostic, None, sources, color)
+}
+
+fn draw(diagnostic: &Diagnostic, code: Option<&str>, sources: &[&Source], color: bool) -> String {
     let renderer = if color {
         Renderer::styled()
     } else {
         Renderer::plain()
     };
-    let renderer = renderer.term_width(LINE_WIDTH + LEAD);
-    let mut out = String::new();
-    for (i, diagnostic) in diagnostics.iter().enumerate() {
-        if i > 0 {
-            out.push('\n');
-        }
-        let pieces = pieces(diagnostic, sources);
-        let report = [group(diagnostic, &pieces)];
-        out.push_str(&renderer.render(&report));
-        out.push('\n');
-    }
-    out
+    let pieces = pieces(diagnostic, sources);
+    let mut text = renderer
+        .term_width(LINE_WIDTH + LEAD)
+        .render(&[group(diagnostic, code, &pieces)])
+        .to_string();
+    text.push('\n');
+    text
 }
 
 /// A place within one line of a source.
@@ -212,10 +234,15 @@ fn cut(place: &Place<'_>) -> Piece {
     }
 }
 
-fn group<'a>(diagnostic: &'a Diagnostic, pieces: &'a [Piece]) -> Group<'a> {
-    let title = Level::ERROR
-        .primary_title(diagnostic.message.as_str())
-        .id(diagnostic.code.as_str());
+fn group<'a>(
+    diagnostic: &'a Diagnostic,
+    code: Option<&'a str>,
+    pieces: &'a [Piece],
+) -> Group<'a> {
+    let mut title = Level::ERROR.primary_title(diagnostic.message.as_str());
+    if let Some(code) = code {
+        title = title.id(code);
+    }
     let mut group = Group::with_title(title);
     for piece in pieces {
         let mut snippet = Snippet::source(piece.text.as_str()).line_start(piece.first_line);
