@@ -69,21 +69,26 @@ impl Licm<'_> {
     fn arm(&mut self, arm: Block, depth: u32, hoisted: &mut Vec<Inst>) {
         let mut candidates = Vec::new();
         self.block(arm, depth, &mut candidates);
-        let (consts, stay): (Vec<Inst>, Vec<Inst>) = candidates
-            .into_iter()
-            .partition(|i| matches!(self.func.inst(*i).op, Opcode::Const | Opcode::Splat));
-        hoisted.extend(consts);
-        if !stay.is_empty() {
-            // They depend on nothing of this block, so its start is a place as good as theirs was,
-            // but the order among the others is kept by putting them first.
-            for &inst in &stay {
-                for n in 0..self.func.inst(inst).results.len() {
-                    let result = self.func.inst(inst).results[n];
-                    self.define(result, depth);
-                }
+        let mut stay = Vec::new();
+        for inst in candidates {
+            let data = self.func.inst(inst);
+            let leaves = match data.op {
+                Opcode::Const => true,
+                Opcode::Splat => self.depth[data.args[0].index()] < depth,
+                _ => false,
+            };
+            if leaves {
+                hoisted.push(inst);
+            } else {
+                // Depends on nothing of this arm but on others that stay: its start is a place as
+                // good as theirs was.
+                self.define(self.func.result(inst), depth);
+                stay.push(inst);
             }
-            let old = std::mem::take(&mut self.func.block_mut(arm).insts);
-            self.func.block_mut(arm).insts = stay.into_iter().chain(old).collect();
+        }
+        if !stay.is_empty() {
+            stay.append(&mut self.func.block_mut(arm).insts);
+            self.func.block_mut(arm).insts = stay;
         }
     }
 
