@@ -13,6 +13,8 @@ pub(crate) struct Machine {
     pub(crate) rounding: bool,
     /// `blendv` is to be had.
     pub(crate) blend: bool,
+    /// Operands in memory may have any alignment (AVX; always on aarch64).
+    pub(crate) unaligned_operands: bool,
     /// Integer compare and multiply exist for every lane width (SSE4.2).
     pub(crate) wide_compare: bool,
 }
@@ -50,6 +52,7 @@ impl Machine {
             fma: !x86 || has("has_fma"),
             rounding: !x86 || has("has_sse41"),
             blend: x86 && has("has_sse41"),
+            unaligned_operands: !x86 || has("has_avx"),
             wide_compare: !x86 || has("has_sse42"),
             isa,
         })

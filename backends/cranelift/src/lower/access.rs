@@ -234,7 +234,7 @@ impl Lower<'_> {
             4 | 8 => (0..count)
                 .map(|n| {
                     let offset = 16 * n as i32;
-                    self.b.ins().load(ty, array_flags(), address, offset)
+                    self.load_chunk(ty, address, offset)
                 })
                 .collect(),
             2 => (0..count)
@@ -256,6 +256,22 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// 16 bytes of any alignment.
+    fn load_chunk(&mut self, ty: ir::Type, address: Clif, offset: i32) -> Clif {
+        if self.machine.unaligned_operands {
+            return self.b.ins().load(ty, array_flags(), address, offset);
+        }
+        // Without AVX an operand in memory must be aligned, but Cranelift makes any load the operand
+        // of a float compare. It does not look through the change of type.
+        let other = if ty == types::I32X4 {
+            types::F32X4
+        } else {
+            types::I32X4
+        };
+        let chunk = self.b.ins().load(other, array_flags(), address, offset);
+        self.reinterpret(ty, chunk)
     }
 
     /// One byte a lane, as 32-bit lanes.
