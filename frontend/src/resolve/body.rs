@@ -1,0 +1,869 @@
+//! Resolution of code: scopes, variables, loops, calls, types as written.
+
+use super::suggest::{did_you_mean, nearest};
+use super::{ItemRef, Items};
+use crate::ast::{self, ExprKind as A, StmtKind as S};
+use crate::builtins;
+use crate::consts;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::hir::{
+    Block, Body, Callee, Const, Expr, ExprKind, FnId, Literal, Local, LocalId, Stmt, StmtKind,
+};
+use crate::source::{Source, Span};
+use crate::types::Ty;
+use kjit_ir::host::HostFn;
+use kjit_ir::{BinaryOp, Class, DType, UnaryOp};
+use rustc_hash::FxHashMap;
+
+/// Longest local array: it lives in registers or on the stack of every element.
+const MAX_ARRAY_LENGTH: i128 = 65_536;
+
+/// Variables declared outside a construct and assigned inside.
+struct Frame {
+    /// Variables from this number on are declared inside.
+    floor: LocalId,
+    assigned: Vec<LocalId>,
+}
+
+/// A message just filed, to add to.
+struct Report<'d>(&'d mut Diagnostic);
+
+impl Report<'_> {
+    fn label(self, label: &str) -> Self {
+        self.0.label = label.to_string();
+        self
+    }
+
+    fn note(self, loc: kjit_ir::Loc, text: &str) -> Self {
+        self.0.notes.push((loc, text.to_string()));
+        self
+    }
+
+    fn help(self, help: impl Into<String>) {
+        self.0.help = Some(help.into());
+    }
+}
+
+/// Resolves the code of one function, or one constant expression.
+pub struct BodyResolver<'a, 'p> {
+    items: &'p Items<'a>,
+    consts: &'p [Const],
+    source: &'p Source,
+    generics: &'p [(String, Class)],
+    /// Type parameters of an unknown class: their name stands for an error.
+    pub bad_generics: Vec<usize>,
+    diagnostics: &'p mut Vec<Diagnostic>,
+    locals: Vec<Local>,
+    scope: FxHashMap<&'a str, LocalId>,
+    /// What the names declared in the open scopes stood for before.
+    shadowed: Vec<(&'a str, Option<LocalId>)>,
+    n_exprs: usize,
+    /// The open loops: has a `break` been seen?
+    loops: Vec<bool>,
+    frames: Vec<Frame>,
+    calls: Vec<(FnId, Span)>,
+}
+
+impl<'a, 'p> BodyResolver<'a, 'p> {
+    /// Starts a body.
+    pub fn new(
+        items: &'p Items<'a>,
+        consts: &'p [Const],
+        source: &'p Source,
+        generics: &'p [(String, Class)],
+        diagnostics: &'p mut Vec<Diagnostic>,
+    ) -> BodyResolver<'a, 'p> {
+        BodyResolver {
+            items,
+            consts,
+            source,
+            generics,
+            bad_generics: Vec::new(),
+            diagnostics,
+            locals: Vec::new(),
+            scope: FxHashMap::default(),
+            shadowed: Vec::new(),
+            n_exprs: 0,
+            loops: Vec::new(),
+            frames: Vec::new(),
+            calls: Vec::new(),
+        }
+    }
+
+    /// Ends a function body; also says which functions it calls, and where.
+    pub fn finish(self, block: Block) -> (Body, Vec<(FnId, Span)>) {
+        let body = Body {
+            locals: self.locals,
+            block,
+            types: vec![Ty::Error; self.n_exprs],
+            ..Body::default()
+        };
+        (body, self.calls)
+    }
+
+    /// Ends a body that is one expression.
+    pub fn finish_expr(self, expr: Expr) -> Body {
+        let span = expr.span;
+        let block = Block {
+            stmts: Vec::new(),
+            tail: Some(Box::new(expr)),
+            span,
+        };
+        self.finish(block).0
+    }
+
+    /// Files a message.
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Report<'_> {
+        self.diagnostics
+            .push(Diagnostic::new(code, self.source, span, message));
+        Report(
+            self.diagnostics
+                .last_mut()
+                .expect("bug in kjit: just pushed"),
+        )
+    }
+
+    /// Declares a variable from here to the end of the scope.
+    pub fn declare(&mut self, name: &'a ast::Ident, mutable: bool, ty: Ty) -> LocalId {
+        let id = self.locals.len();
+        self.locals.push(Local {
+            name: name.name.clone(),
+            span: name.span,
+            mutable,
+            ty,
+        });
+        if !name.name.is_empty() && name.name != "_" {
+            let before = self.scope.insert(&name.name, id);
+            self.shadowed.push((&name.name, before));
+        }
+        id
+    }
+
+    fn close_scope(&mut self, depth: usize) {
+        while self.shadowed.len() > depth {
+            let (name, before) = self.shadowed.pop().expect("bug in kjit: length checked");
+            match before {
+                Some(id) => self.scope.insert(name, id),
+                None => self.scope.remove(name),
+            };
+        }
+    }
+
+    fn open_frame(&mut self) {
+        self.frames.push(Frame {
+            floor: self.locals.len(),
+            assigned: Vec::new(),
+        });
+    }
+
+    fn close_frame(&mut self) -> Vec<LocalId> {
+        let mut frame = self.frames.pop().expect("bug in kjit: frames are balanced");
+        frame.assigned.sort_unstable();
+        frame.assigned.dedup();
+        if let Some(outer) = self.frames.last_mut() {
+            let floor = outer.floor;
+            outer
+                .assigned
+                .extend(frame.assigned.iter().copied().filter(|id| *id < floor));
+        }
+        frame.assigned
+    }
+
+    fn mark_assigned(&mut self, id: LocalId) {
+        if let Some(frame) = self.frames.last_mut()
+            && id < frame.floor
+        {
+            frame.assigned.push(id);
+        }
+    }
+
+    // Types ----------------------------------------------------------------------------------------
+
+    /// The type of a parameter, result, constant or cast: one dtype or type parameter.
+    pub fn scalar_type(&mut self, ty: &'a ast::TypeExpr) -> Ty {
+        match &ty.kind {
+            ast::TypeExprKind::Name(name) => self.named_type(name, ty.span),
+            ast::TypeExprKind::Array(..) => {
+                self.error(
+                    Code::WrongPlace,
+                    ty.span,
+                    "an array type is not allowed here",
+                )
+                .label("must be one number")
+                .help("local arrays live inside a body: `let mut a = [0.0; 4];`");
+                Ty::Error
+            }
+            ast::TypeExprKind::Error => Ty::Error,
+        }
+    }
+
+    fn named_type(&mut self, name: &str, span: Span) -> Ty {
+        if let Some(n) = self.generics.iter().position(|(g, _)| g == name) {
+            if self.bad_generics.contains(&n) {
+                return Ty::Error;
+            }
+            return Ty::Generic(n as u32);
+        }
+        match DType::from_name(name) {
+            Some(dtype) if dtype.is_supported() => Ty::Scalar(dtype),
+            Some(dtype) => {
+                self.error(
+                    Code::NotSupportedYet,
+                    span,
+                    format!("`{dtype}` is not supported yet"),
+                )
+                .label("reserved for a later version")
+                .help("use `f32` or `f64`");
+                Ty::Error
+            }
+            None => {
+                let generics = self.generics.iter().map(|(g, _)| g.as_str());
+                let candidates = generics.chain(DType::ALL.iter().map(|d| d.name()));
+                let alias = match name {
+                    "int" => Some("i32"),
+                    "float" | "float32" => Some("f32"),
+                    "double" | "float64" => Some("f64"),
+                    "usize" | "isize" | "long" | "int64" => Some("i64"),
+                    "uint" | "uint32" => Some("u32"),
+                    "int32" => Some("i32"),
+                    _ => None,
+                };
+                let help = did_you_mean(alias.or_else(|| nearest(name, candidates)));
+                let help = help.unwrap_or_else(|| {
+                    "the types are bool, i8 to i64, u8 to u64, f32 and f64".to_string()
+                });
+                self.error(
+                    Code::UnknownType,
+                    span,
+                    format!("there is no type `{name}`"),
+                )
+                .label("unknown type")
+                .help(help);
+                Ty::Error
+            }
+        }
+    }
+
+    /// The type of a `let`: a scalar or a local array.
+    fn let_type(&mut self, ty: &'a ast::TypeExpr) -> Ty {
+        match &ty.kind {
+            ast::TypeExprKind::Array(element, len) => {
+                let element = self.scalar_type(element);
+                match self.array_length(len) {
+                    Some(len) => Ty::Array(Box::new(element), len),
+                    None => Ty::Error,
+                }
+            }
+            _ => self.scalar_type(ty),
+        }
+    }
+
+    fn array_length(&mut self, len: &'a ast::Expr) -> Option<u32> {
+        array_length(self.items, self.consts, self.source, len, self.diagnostics)
+    }
+
+    // Statements -----------------------------------------------------------------------------------
+
+    /// A block with its own scope.
+    pub fn block(&mut self, block: &'a ast::Block) -> Block {
+        let depth = self.shadowed.len();
+        let stmts = block.stmts.iter().map(|s| self.stmt(s)).collect();
+        let tail = block.tail.as_ref().map(|e| Box::new(self.expr(e)));
+        self.close_scope(depth);
+        Block {
+            stmts,
+            tail,
+            span: block.span,
+        }
+    }
+
+    fn stmt(&mut self, stmt: &'a ast::Stmt) -> Stmt {
+        let kind = match &stmt.kind {
+            S::Let {
+                mutable,
+                names,
+                tuple,
+                ty,
+                value,
+            } => {
+                let value = self.expr(value);
+                let ty = ty.as_ref().map(|ty| self.let_type(ty));
+                for (n, name) in names.iter().enumerate() {
+                    if name.name != "_"
+                        && let Some(first) = names[..n].iter().find(|m| m.name == name.name)
+                    {
+                        let d = super::duplicate(self.source, name, self.source, first.span);
+                        self.report(d);
+                    }
+                }
+                let locals = names
+                    .iter()
+                    .map(|name| self.declare(name, *mutable, Ty::Unit))
+                    .collect();
+                StmtKind::Let {
+                    locals,
+                    tuple: *tuple,
+                    ty,
+                    value,
+                }
+            }
+            S::Assign { target, op, value } => {
+                let value = self.expr(value);
+                match &target.kind {
+                    A::Name(name) => match self.assignable(name, target.span) {
+                        Some(local) => {
+                            self.mark_assigned(local);
+                            StmtKind::Assign {
+                                local,
+                                span: target.span,
+                                op: *op,
+                                value,
+                            }
+                        }
+                        None => StmtKind::Expr(self.error_expr(target.span)),
+                    },
+                    A::Index(base, index) => {
+                        let index = self.index(index, target.span);
+                        match &base.kind {
+                            A::Name(name) => match self.assignable(name, base.span) {
+                                Some(local) => StmtKind::AssignIndex {
+                                    local,
+                                    span: target.span,
+                                    index,
+                                    op: *op,
+                                    value,
+                                },
+                                None => StmtKind::Expr(self.error_expr(target.span)),
+                            },
+                            A::Error => StmtKind::Expr(self.error_expr(target.span)),
+                            _ => self.bad_target(base.span),
+                        }
+                    }
+                    A::Error => StmtKind::Expr(self.error_expr(target.span)),
+                    _ => self.bad_target(target.span),
+                }
+            }
+            S::While(condition, body) => self.loop_(Some(condition), body),
+            S::Loop(body) => self.loop_(None, body),
+            S::For {
+                name,
+                start,
+                end,
+                body,
+            } => {
+                let start = self.expr(start);
+                let end = self.expr(end);
+                let depth = self.shadowed.len();
+                let local = self.declare(name, false, Ty::Unit);
+                self.open_frame();
+                self.loops.push(false);
+                let body = self.block(body);
+                self.loops.pop();
+                let assigned = self.close_frame();
+                self.close_scope(depth);
+                StmtKind::For {
+                    local,
+                    start,
+                    end,
+                    body,
+                    assigned,
+                }
+            }
+            S::Break => {
+                match self.loops.last_mut() {
+                    Some(has_break) => *has_break = true,
+                    None => self.outside_loop("break", stmt.span),
+                }
+                StmtKind::Break
+            }
+            S::Continue => {
+                if self.loops.is_empty() {
+                    self.outside_loop("continue", stmt.span);
+                }
+                StmtKind::Continue
+            }
+            S::Return(value) => StmtKind::Return(value.as_ref().map(|e| self.expr(e))),
+            S::Expr(e) => StmtKind::Expr(self.expr(e)),
+        };
+        Stmt {
+            kind,
+            span: stmt.span,
+        }
+    }
+
+    fn loop_(&mut self, condition: Option<&'a ast::Expr>, body: &'a ast::Block) -> StmtKind {
+        self.open_frame();
+        let condition = condition.map(|c| self.expr(c));
+        self.loops.push(false);
+        let body = self.block(body);
+        let has_break = self.loops.pop().unwrap_or(false);
+        let assigned = self.close_frame();
+        StmtKind::Loop {
+            condition,
+            body,
+            assigned,
+            has_break,
+        }
+    }
+
+    fn outside_loop(&mut self, word: &str, span: Span) {
+        self.error(Code::OutsideLoop, span, format!("`{word}` outside a loop"))
+            .label("no loop around it")
+            .help("use `return` to leave the function");
+    }
+
+    fn bad_target(&mut self, span: Span) -> StmtKind {
+        self.error(
+            Code::WrongPlace,
+            span,
+            "this expression cannot be assigned to",
+        )
+        .label("not a variable")
+        .help("assign to a `let mut` variable or to an element of a local array");
+        StmtKind::Expr(self.error_expr(span))
+    }
+
+    /// The mutable variable of that name.
+    fn assignable(&mut self, name: &str, span: Span) -> Option<LocalId> {
+        if let Some(id) = self.scope.get(name).copied() {
+            if !self.locals[id].mutable {
+                let local = &self.locals[id];
+                let (declared, is_param) = (self.source.loc(local.span), id < self.n_params());
+                let help = if is_param {
+                    format!("copy it first: `let mut {name} = {name};`")
+                } else {
+                    format!("declare it with `let mut {name}`")
+                };
+                self.error(
+                    Code::NotMutable,
+                    span,
+                    format!("`{name}` is not mutable, so it cannot be assigned to"),
+                )
+                .label("cannot assign")
+                .note(declared, "declared here")
+                .help(help);
+                // Say it once a variable.
+                self.locals[id].mutable = true;
+            }
+            return Some(id);
+        }
+        if self.items.names.contains_key(name) {
+            self.error(
+                Code::NotMutable,
+                span,
+                format!("`{name}` is an item and cannot be assigned to"),
+            )
+            .label("cannot assign")
+            .help("assign to a `let mut` variable");
+            return None;
+        }
+        self.unknown_name(name, span);
+        None
+    }
+
+    /// Parameters are declared before any expression; they are the immutable ones without a `let`.
+    fn n_params(&self) -> usize {
+        self.locals.iter().take_while(|l| l.ty != Ty::Unit).count()
+    }
+
+    // Expressions ----------------------------------------------------------------------------------
+
+    fn make(&mut self, kind: ExprKind, span: Span) -> Expr {
+        self.n_exprs += 1;
+        Expr {
+            kind,
+            span,
+            id: self.n_exprs - 1,
+        }
+    }
+
+    fn error_expr(&mut self, span: Span) -> Expr {
+        self.make(ExprKind::Error, span)
+    }
+
+    /// Any expression.
+    pub fn expr(&mut self, expr: &'a ast::Expr) -> Expr {
+        let kind = match &expr.kind {
+            A::Int(value, suffix) => self.int(*value, false, suffix.as_deref(), expr.span),
+            A::Float(digits, suffix) => {
+                let suffix = self.suffix(suffix.as_deref(), expr.span);
+                ExprKind::Literal(Literal::Float(digits.clone()), suffix)
+            }
+            A::Bool(value) => ExprKind::Bool(*value),
+            A::Str(_) => {
+                self.error(
+                    Code::WrongPlace,
+                    expr.span,
+                    "text is not allowed in a kernel",
+                )
+                .label("a kernel computes numbers")
+                .help("use text in `main`, where `print` and `load` take it");
+                ExprKind::Error
+            }
+            A::Name(name) => self.name(name, expr.span),
+            A::Unary(op, inner) => match (op, &inner.kind) {
+                (UnaryOp::Neg, A::Int(value, suffix)) => {
+                    self.int(*value, true, suffix.as_deref(), expr.span)
+                }
+                (UnaryOp::Neg, A::Float(digits, suffix)) => {
+                    let suffix = self.suffix(suffix.as_deref(), expr.span);
+                    ExprKind::Literal(Literal::Float(format!("-{digits}")), suffix)
+                }
+                _ => ExprKind::Unary(*op, Box::new(self.expr(inner))),
+            },
+            A::Binary(op, a, b) => {
+                let a = self.expr(a);
+                self.open_frame();
+                let b = self.expr(b);
+                let assigned = self.close_frame();
+                let (a, b) = (Box::new(a), Box::new(b));
+                match op {
+                    // An operand that may not be evaluated and assigns: only an `if` says that.
+                    BinaryOp::And | BinaryOp::Or if !assigned.is_empty() => {
+                        self.short_circuit(*op == BinaryOp::And, a, b, assigned)
+                    }
+                    _ => ExprKind::Binary(*op, a, b),
+                }
+            }
+            A::Cast(inner, ty) => {
+                let inner = self.expr(inner);
+                ExprKind::Cast(Box::new(inner), self.scalar_type(ty))
+            }
+            A::Call(name, args) => self.call(name, None, args),
+            A::Method(receiver, name, args) => self.call(name, Some(receiver), args),
+            A::Index(base, index) => {
+                let base = self.expr(base);
+                let index = self.index(index, expr.span);
+                ExprKind::Index(Box::new(base), Box::new(index))
+            }
+            A::If(condition, then_block, else_block) => {
+                let condition = Box::new(self.expr(condition));
+                self.open_frame();
+                let then_block = self.block(then_block);
+                let else_block = else_block.as_ref().map(|b| self.block(b));
+                let assigned = self.close_frame();
+                ExprKind::If {
+                    condition,
+                    then_block,
+                    else_block,
+                    assigned,
+                }
+            }
+            A::Block(block) => ExprKind::Block(self.block(block)),
+            A::Tuple(list) => ExprKind::Tuple(list.iter().map(|e| self.expr(e)).collect()),
+            A::Array(list) => ExprKind::Array(list.iter().map(|e| self.expr(e)).collect()),
+            A::Repeat(value, len) => {
+                let value = self.expr(value);
+                match self.array_length(len) {
+                    Some(len) => ExprKind::Repeat(Box::new(value), len),
+                    None => ExprKind::Error,
+                }
+            }
+            A::Error => ExprKind::Error,
+        };
+        self.make(kind, expr.span)
+    }
+
+    /// `a && b` as `if a { b } else { false }`, `a || b` as `if a { true } else { b }`.
+    fn short_circuit(
+        &mut self,
+        and: bool,
+        a: Box<Expr>,
+        b: Box<Expr>,
+        assigned: Vec<LocalId>,
+    ) -> ExprKind {
+        let block = |e: Box<Expr>| Block {
+            stmts: Vec::new(),
+            span: e.span,
+            tail: Some(e),
+        };
+        let other = Box::new(self.make(ExprKind::Bool(!and), a.span));
+        let (then_block, else_block) = if and { (b, other) } else { (other, b) };
+        ExprKind::If {
+            condition: a,
+            then_block: block(then_block),
+            else_block: Some(block(else_block)),
+            assigned,
+        }
+    }
+
+    fn int(&mut self, value: u128, negative: bool, suffix: Option<&str>, span: Span) -> ExprKind {
+        let suffix = self.suffix(suffix, span);
+        // Larger than any dtype either way; keep it a number that no dtype holds.
+        let value = i128::try_from(value).unwrap_or(i128::MAX);
+        ExprKind::Literal(Literal::Int(if negative { -value } else { value }), suffix)
+    }
+
+    fn suffix(&mut self, suffix: Option<&str>, span: Span) -> Option<DType> {
+        match self.named_type(suffix?, span) {
+            Ty::Scalar(dtype) => Some(dtype),
+            _ => None,
+        }
+    }
+
+    fn name(&mut self, name: &str, span: Span) -> ExprKind {
+        if let Some(id) = self.scope.get(name) {
+            return ExprKind::Local(*id);
+        }
+        match self.items.names.get(name) {
+            Some(ItemRef::Const(n)) => ExprKind::Const(*n),
+            Some(ItemRef::Param(_)) => {
+                self.error(
+                    Code::WrongPlace,
+                    span,
+                    format!("param `{name}` can be used in `main` only"),
+                )
+                .label("not known when kernels are compiled")
+                .help("pass it to the function as an argument, or make it a `const`");
+                ExprKind::Error
+            }
+            Some(ItemRef::Function(_)) => self.not_a_value(name, span, "a function"),
+            None if builtins::find(name).is_some() => self.not_a_value(name, span, "a function"),
+            None if DType::from_name(name).is_some()
+                || self.generics.iter().any(|(g, _)| g == name) =>
+            {
+                self.error(
+                    Code::NotAValue,
+                    span,
+                    format!("`{name}` is a type, not a value"),
+                )
+                .label("a type")
+                .help(format!("convert with `x as {name}`"));
+                ExprKind::Error
+            }
+            None => {
+                self.unknown_name(name, span);
+                ExprKind::Error
+            }
+        }
+    }
+
+    fn not_a_value(&mut self, name: &str, span: Span, what: &str) -> ExprKind {
+        self.error(
+            Code::NotAValue,
+            span,
+            format!("`{name}` is {what}, not a value"),
+        )
+        .label("used as a value")
+        .help(format!("call it: `{name}(..)`"));
+        ExprKind::Error
+    }
+
+    fn unknown_name(&mut self, name: &str, span: Span) {
+        let items = self.items.names.iter();
+        let consts = items
+            .filter(|(_, i)| matches!(i, ItemRef::Const(_)))
+            .map(|(n, _)| *n);
+        let mut candidates: Vec<&str> = self.scope.keys().copied().chain(consts).collect();
+        candidates.sort_unstable();
+        let help = did_you_mean(nearest(name, candidates.into_iter()));
+        self.error(
+            Code::UnknownName,
+            span,
+            format!("there is no variable `{name}`"),
+        )
+        .label("not found")
+        .help(help.unwrap_or_else(|| format!("declare it with `let {name} = ..;`")));
+    }
+
+    /// The one index of a local array.
+    fn index(&mut self, index: &'a [ast::IndexArg], span: Span) -> Expr {
+        match index {
+            [ast::IndexArg::At(e)] => self.expr(e),
+            [ast::IndexArg::Range(_, _, at)] => {
+                self.error(Code::BadIndex, *at, "slices are allowed in `main` only")
+                    .label("a range")
+                    .help("index one element, or loop over them");
+                self.error_expr(span)
+            }
+            _ => {
+                self.error(
+                    Code::BadIndex,
+                    span,
+                    format!("a local array takes one index, not {}", index.len()),
+                )
+                .label("wrong number of indices")
+                .help("compute one index from several: `a[i * width + j]`");
+                self.error_expr(span)
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        name: &'a ast::Ident,
+        receiver: Option<&'a ast::Expr>,
+        args: &'a [ast::Arg],
+    ) -> ExprKind {
+        let mut values: Vec<Expr> = receiver.into_iter().map(|r| self.expr(r)).collect();
+        let mut wrong = false;
+        for arg in args {
+            if let Some(label) = &arg.name {
+                self.error(
+                    Code::WrongPlace,
+                    label.span,
+                    "named arguments are allowed in `main` only",
+                )
+                .label("named")
+                .help("pass the value by position");
+                wrong = true;
+            }
+            values.push(self.expr(&arg.value));
+        }
+        let callee = self.callee(name);
+        match callee {
+            Some(callee) if !wrong => ExprKind::Call(callee, values),
+            _ => ExprKind::Error,
+        }
+    }
+
+    fn callee(&mut self, ident: &ast::Ident) -> Option<Callee> {
+        let (name, span) = (ident.name.as_str(), ident.span);
+        if self.scope.contains_key(name) {
+            self.not_a_function(name, span, "a variable");
+            return None;
+        }
+        match self.items.names.get(name) {
+            Some(ItemRef::Function(f)) => {
+                self.calls.push((*f, span));
+                return Some(Callee::Function(*f));
+            }
+            Some(ItemRef::Const(_)) => {
+                self.not_a_function(name, span, "a constant");
+                return None;
+            }
+            Some(ItemRef::Param(_)) => {
+                self.not_a_function(name, span, "a param");
+                return None;
+            }
+            None => {}
+        }
+        if let Some(builtin) = builtins::find(name) {
+            return Some(Callee::Builtin(builtin));
+        }
+        if HostFn::from_name(name).is_some() {
+            self.error(
+                Code::WrongPlace,
+                span,
+                format!("`{name}` works on whole arrays and can be called in `main` only"),
+            )
+            .label("inside a kernel")
+            .help("a kernel sees one element at a time: call it in `main`");
+            return None;
+        }
+        if DType::from_name(name).is_some() || self.generics.iter().any(|(g, _)| g == name) {
+            self.error(
+                Code::NotAFunction,
+                span,
+                format!("`{name}` is a type, not a function"),
+            )
+            .label("a type")
+            .help(format!("convert with `x as {name}`"));
+            return None;
+        }
+        if name.is_empty() {
+            return None; // a syntax error, reported
+        }
+        let help = did_you_mean(self.nearest_function(name).as_deref());
+        self.error(
+            Code::UnknownName,
+            span,
+            format!("there is no function `{name}`"),
+        )
+        .label("not found")
+        .help(help.unwrap_or_else(|| format!("define it: `fn {name}(..) -> .. {{ .. }}`")));
+        None
+    }
+
+    fn nearest_function(&self, name: &str) -> Option<String> {
+        let items = self.items.names.iter();
+        let mut candidates: Vec<&str> = items
+            .filter(|(_, i)| matches!(i, ItemRef::Function(_)))
+            .map(|(n, _)| *n)
+            .chain(builtins::BUILTINS.iter().map(|b| b.name))
+            .collect();
+        candidates.sort_unstable();
+        nearest(name, candidates.into_iter()).map(str::to_string)
+    }
+
+    fn not_a_function(&mut self, name: &str, span: Span, what: &str) {
+        self.error(
+            Code::NotAFunction,
+            span,
+            format!("`{name}` is {what}, not a function"),
+        )
+        .label("called")
+        .help(format!(
+            "remove the parentheses, or multiply with `{name} * (..)`"
+        ));
+    }
+}
+
+/// The value of an array length: a constant integer.
+pub fn array_length(
+    items: &Items<'_>,
+    consts: &[Const],
+    source: &Source,
+    len: &ast::Expr,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<u32> {
+    let mut resolver = BodyResolver::new(items, consts, source, &[], diagnostics);
+    let expr = resolver.expr(len);
+    let body = resolver.finish_expr(expr);
+    let value = consts::evaluate(body, None, consts, source, diagnostics)?;
+    let mut report = |message: String, label: &str, help: &str| {
+        let d = Diagnostic::new(Code::LiteralRange, source, len.span, message);
+        diagnostics.push(d.label(label).help(help));
+        None
+    };
+    if !value.dtype().is_int() {
+        return report(
+            format!(
+                "the length of an array must be an integer, not {}",
+                value.dtype()
+            ),
+            "not an integer",
+            "write an integer",
+        );
+    }
+    match value.as_int() {
+        n @ 1..=MAX_ARRAY_LENGTH => Some(n as u32),
+        n => report(
+            format!("a local array cannot have {n} elements"),
+            "out of range",
+            "local arrays have 1 to 65536 elements",
+        ),
+    }
+}
+
+/// The constants an expression names, with the places.
+pub fn consts_named(expr: &ast::Expr, names: &FxHashMap<&str, ItemRef>) -> Vec<(usize, Span)> {
+    fn walk(expr: &ast::Expr, names: &FxHashMap<&str, ItemRef>, out: &mut Vec<(usize, Span)>) {
+        match &expr.kind {
+            A::Name(name) => {
+                if let Some(ItemRef::Const(n)) = names.get(name.as_str()) {
+                    out.push((*n, expr.span));
+                }
+            }
+            A::Unary(_, a) | A::Cast(a, _) => walk(a, names, out),
+            A::Binary(_, a, b) | A::Repeat(a, b) => {
+                walk(a, names, out);
+                walk(b, names, out);
+            }
+            A::Call(_, args) => args.iter().for_each(|a| walk(&a.value, names, out)),
+            A::Method(receiver, _, args) => {
+                walk(receiver, names, out);
+                args.iter().for_each(|a| walk(&a.value, names, out));
+            }
+            A::Tuple(list) | A::Array(list) => list.iter().for_each(|e| walk(e, names, out)),
+            _ => {}
+        }
+    }
+    let mut out = Vec::new();
+    walk(expr, names, &mut out);
+    out
+}
