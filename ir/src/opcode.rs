@@ -152,7 +152,7 @@ opcodes! {
     Call    "call"    -1 Any   Special Control "Calls a function of the module; removed by the inline pass.";
 
     If      "if"      1 Any    Special Control "`(condition)`, blocks [then, else]; results are what the arm taken yields.";
-    Loop    "loop"    -1 Any   Special Control "`(initial values)`, block [body] with as many parameters; results are what `break` carries.";
+    Loop    "loop"    -1 Any   Special Control "`(initial values)`, one block with as many parameters; results are what `break` carries.";
 
     Yield   "yield"   -1 Any   Special Terminator "Ends an arm of an `if` with its results.";
     Continue "continue" -1 Any Special Terminator "Starts the next iteration of the innermost loop with these values.";

@@ -1,7 +1,7 @@
 //! What a backend that makes callable code offers to the driver.
 //!
 //! A backend gets one kernel: verified, inlined (no `call`), without nested `return`. It is given in
-//! the [`Form`](crate::Form) that the backend asks for.
+//! the [`Form`] that the backend asks for.
 
 use crate::{Form, Function};
 use std::fmt;
