@@ -5,8 +5,7 @@
 //!
 //! Declarations
 //! 1. Arrays, local arrays, values and results have a supported dtype (f16 and complex are reserved).
-//! 2. An index array is i64. A local array has at least one element, and all of them together have at
-//!    most [`MAX_LOCAL_BYTES`].
+//! 2. An index array is i64. A local array has at least one element.
 //! 3. A kernel (a function with arrays) has no parameters and no results.
 //!
 //! Structure
@@ -47,9 +46,6 @@ use crate::{
     Module, Opcode, Type, Value, ValueDef,
 };
 use std::fmt;
-
-/// Local arrays of one element take at most so many bytes.
-pub const MAX_LOCAL_BYTES: u64 = 1 << 18;
 
 /// Checks every rule; `module` is needed only to check calls.
 pub fn verify(func: &Function, module: Option<&Module>) -> Result<(), VerifierErrors> {
@@ -174,20 +170,12 @@ impl<'a> Verifier<'a> {
                 self.error(here, format!("index array {r} is {}, not i64", array.dtype));
             }
         }
-        let mut bytes = 0;
         for (n, local) in func.locals.iter().enumerate() {
             self.dtype(here, local.dtype);
             if local.len == 0 {
                 let r = LocalRef::new(n);
                 self.error(here, format!("local array {r} has no element"));
             }
-            bytes += local.len as u64 * local.dtype.size() as u64;
-        }
-        if bytes > MAX_LOCAL_BYTES {
-            self.error(
-                here,
-                format!("local arrays take {bytes} bytes, more than {MAX_LOCAL_BYTES}"),
-            );
         }
         for ty in &func.results {
             self.ty(here, *ty);

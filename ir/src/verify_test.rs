@@ -38,11 +38,6 @@ fn declarations() {
         "local array l0 has no element",
     );
     check(
-        F,
-        "local l0 [f64; 100000] \"t\" return v0",
-        "local arrays take 800000 bytes, more than 262144",
-    );
-    check(
         "kernel k -> f32",
         "array a0 in f32 strided \"x\" unreachable",
         "a kernel has no results",

@@ -102,9 +102,21 @@ pub(crate) struct Code {
     pub regs: Vec<Reg>,
 }
 
+/// Local arrays of one element take at most so many bytes.
+const MAX_LOCAL_BYTES: u64 = 16 << 20;
+
 impl Code {
-    /// Flattens a verified function.
-    pub fn new(func: &Function, lanes: usize) -> Code {
+    /// Flattens a verified function; says what is too large for it.
+    pub fn new(func: &Function, lanes: usize) -> Result<Code, String> {
+        let sizes = func.locals.iter();
+        let sizes = sizes.map(|l| l.len as u64 * l.dtype.size() as u64);
+        let bytes = sizes.fold(0, u64::saturating_add);
+        if bytes > MAX_LOCAL_BYTES {
+            return Err(format!(
+                "the local arrays of `{}` take {bytes} bytes, and the interpreter takes {MAX_LOCAL_BYTES}",
+                func.name
+            ));
+        }
         let mut regs = Vec::with_capacity(func.values.len());
         let mut frame = Vec::new();
         for value in &func.values {
@@ -134,14 +146,14 @@ impl Code {
         flattener.block(func.entry, None);
         let steps = flattener.steps;
         let params = func.params().iter().map(|v| regs[v.index()]).collect();
-        Code {
+        Ok(Code {
             steps,
             frame,
             params,
             locals,
             lanes,
             regs,
-        }
+        })
     }
 }
 

@@ -18,7 +18,7 @@ const MAX_CALLS: usize = 100;
 pub enum InterpError {
     /// The IR is malformed.
     Malformed(VerifierErrors),
-    /// The function is a kernel, or in vector form, or calls a function that is not there.
+    /// The function is a kernel, in vector form or too large, or calls a function that is not there.
     Unsupported(String),
     /// The arguments do not fit the parameters.
     Arguments(String),
@@ -99,7 +99,7 @@ fn prepare(module: Option<&Module>, func: &Function) -> Result<Code, InterpError
         let message = format!("`{}` is a kernel or in vector form", func.name);
         return Err(InterpError::Unsupported(message));
     }
-    Ok(Code::new(func, 1))
+    Code::new(func, 1).map_err(InterpError::Unsupported)
 }
 
 /// The functions being run, innermost last.

@@ -112,7 +112,7 @@ impl InterpKernel {
             Form::Scalar => 1,
             Form::Vector => options.lanes,
         };
-        let code = Code::new(kernel, lanes);
+        let code = Code::new(kernel, lanes).map_err(BackendError::Unsupported)?;
         if code
             .steps
             .iter()

@@ -438,6 +438,12 @@ fn what_cannot_run_is_refused() {
         Ok(_) => panic!("compiled"),
     };
     assert_eq!(refused("function f() {\n return\n}"), "`f` is not a kernel");
+    let huge = module("function f() {\n local l0 [f64; 4000000000] \"t\"\n return\n}");
+    let result = run_function(None, &huge.functions[0], &[]);
+    assert!(
+        matches!(result, Err(InterpError::Unsupported(_))),
+        "{result:?}"
+    );
     let called = refused(
         "kernel k {\n array a0 in f32 strided \"x\"\n call fn1\n return\n}\nfunction f() {\n return\n}",
     );
