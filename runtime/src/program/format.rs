@@ -55,6 +55,17 @@ pub(super) fn simple(value: &Value) -> Option<String> {
     })
 }
 
+/// The text of an array as `print` writes it; of a device that fails, the failure.
+pub fn format_array(array_or_scalar: &Array) -> String {
+    let text = array_or_scalar
+        .to_host()
+        .and_then(|host| match host.ndim() {
+            0 => Ok(scalar(host.item()?)),
+            _ => array(&host),
+        });
+    text.unwrap_or_else(|error| format!("<{error}>"))
+}
+
 /// An array on the host.
 pub(super) fn array(array: &Array) -> Result<String> {
     let shape = array.shape().to_vec();

@@ -10,6 +10,7 @@ mod builtins;
 mod elementwise;
 mod format;
 mod fuse;
+mod generate;
 mod generators;
 mod index;
 mod limits;
@@ -32,6 +33,9 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 use value::Value;
+
+pub use format::format_array;
+pub use generate::generate;
 
 /// How to run a program.
 pub struct RunOptions<'a> {
@@ -63,16 +67,7 @@ fn run_host(
     options: RunOptions<'_>,
 ) -> Result<()> {
     let texts = params::overrides(&host.params, &options.params)?;
-    let mut evaluator = Evaluator {
-        engine,
-        program,
-        names: &host.slots,
-        slots: vec![None; host.slots.len()],
-        shared: uses::shared_slots(host),
-        params: Vec::with_capacity(host.params.len()),
-        out: RefCell::new(options.out),
-        base_dir: options.base_dir,
-    };
+    let mut evaluator = Evaluator::new(engine, program, host, options.out, options.base_dir);
     for (param, text) in host.params.iter().zip(texts) {
         let value = evaluator.param(param, text)?;
         evaluator.params.push(value);
@@ -95,7 +90,26 @@ struct Evaluator<'a> {
     base_dir: Option<PathBuf>,
 }
 
-impl Evaluator<'_> {
+impl<'a> Evaluator<'a> {
+    fn new(
+        engine: &'a Engine,
+        program: &'a Program,
+        host: &'a HostProgram,
+        out: &'a mut dyn Write,
+        base_dir: Option<PathBuf>,
+    ) -> Evaluator<'a> {
+        Evaluator {
+            engine,
+            program,
+            names: &host.slots,
+            slots: vec![None; host.slots.len()],
+            shared: uses::shared_slots(host),
+            params: Vec::with_capacity(host.params.len()),
+            out: RefCell::new(out),
+            base_dir,
+        }
+    }
+
     fn param(&self, param: &HostParam, text: Option<&str>) -> Result<Value> {
         let default = self.expr(&param.default)?;
         params::value(param, default, text)

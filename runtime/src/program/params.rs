@@ -104,7 +104,7 @@ fn parse(name: &str, text: &str, default: &Value, dtype: Option<DType>) -> Resul
 }
 
 /// `1000`, `-3`, and floats without a fraction such as `1e8`.
-fn integer(digits: &str) -> Option<i128> {
+pub(super) fn integer(digits: &str) -> Option<i128> {
     if let Ok(n) = digits.parse::<i64>() {
         return Some(n as i128);
     }
