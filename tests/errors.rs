@@ -21,7 +21,8 @@ fn wrong_programs_get_their_messages() {
     assert!(paths.len() >= 60, "only {} wrong programs", paths.len());
     let mut failures = Vec::new();
     for path in &paths {
-        let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (program, expected) = split(&text);
         let source = Source::new(name.as_ref(), program);
@@ -30,7 +31,10 @@ fn wrong_programs_get_their_messages() {
             continue;
         };
         if diagnostics.len() != 1 {
-            failures.push(format!("{name}: one mistake gives {} messages", diagnostics.len()));
+            failures.push(format!(
+                "{name}: one mistake gives {} messages",
+                diagnostics.len()
+            ));
         }
         let found = comment(&render(&diagnostics, &[&source], false));
         if found == expected {
@@ -55,5 +59,8 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 fn comment(message: &str) -> String {
-    message.lines().map(|line| format!("// {line}").trim_end().to_string() + "\n").collect()
+    message
+        .lines()
+        .map(|line| format!("// {line}").trim_end().to_string() + "\n")
+        .collect()
 }

@@ -50,12 +50,29 @@ fn draw(diagnostic: &Diagnostic, code: Option<&str>, sources: &[&Source], color:
         Renderer::plain()
     };
     let pieces = pieces(diagnostic, sources);
-    let mut text = renderer
+    let drawn = renderer
         .term_width(LINE_WIDTH + LEAD)
-        .render(&[group(diagnostic, code, &pieces)])
-        .to_string();
-    text.push('\n');
+        .render(&[group(diagnostic, code, &pieces)]);
+    let is_cut = pieces.iter().any(|p| p.cut_at.is_some());
+    let mut text = String::new();
+    for line in drawn.lines() {
+        // a snippet without a path leaves this line where its path would stand
+        if !(is_cut && without_style(line).trim() == ":::") {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
     text
+}
+
+/// A line without its terminal colours.
+fn without_style(line: &str) -> String {
+    let mut pieces = line.split('\u{1b}');
+    let mut out = pieces.next().unwrap_or_default().to_string();
+    for piece in pieces {
+        out.push_str(piece.split_once('m').map_or("", |(_, text)| text));
+    }
+    out
 }
 
 /// A place within one line of a source.
@@ -234,11 +251,7 @@ fn cut(place: &Place<'_>) -> Piece {
     }
 }
 
-fn group<'a>(
-    diagnostic: &'a Diagnostic,
-    code: Option<&'a str>,
-    pieces: &'a [Piece],
-) -> Group<'a> {
+fn group<'a>(diagnostic: &'a Diagnostic, code: Option<&'a str>, pieces: &'a [Piece]) -> Group<'a> {
     let mut title = Level::ERROR.primary_title(diagnostic.message.as_str());
     if let Some(code) = code {
         title = title.id(code);

@@ -15,8 +15,19 @@ pub fn test(root: &Path) -> Result<(), String> {
     set_up_vulkan()?;
     let python = set_up_python(root)?;
     cargo(root, &["fmt", "--all", "--check"], None)?;
-    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], None)?;
-    crate::tidy::tidy(root)?;
+    cargo(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        None,
+    )?;
+    crate::check_tidiness(root)?;
     cargo(root, &["test", "--workspace"], Some(&python))
 }
 
@@ -31,18 +42,33 @@ fn cargo(root: &Path, args: &[&str], python: Option<&Path>) -> Result<(), String
 
 /// Installs the software Vulkan driver where there is no driver at all.
 fn set_up_vulkan() -> Result<(), String> {
-    let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+    let folders = [
+        "/usr/share/vulkan/icd.d",
+        "/etc/vulkan/icd.d",
+        "/usr/local/share/vulkan/icd.d",
+    ];
     let has_driver = std::env::var_os("VK_DRIVER_FILES").is_some()
-        || folders.iter().any(|folder| std::fs::read_dir(folder).is_ok_and(|mut list| list.next().is_some()));
-    let libraries = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib", "/usr/lib64"];
-    let has_loader = libraries.iter().any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
+        || folders
+            .iter()
+            .any(|folder| std::fs::read_dir(folder).is_ok_and(|mut list| list.next().is_some()));
+    let libraries = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib",
+        "/usr/lib64",
+    ];
+    let has_loader = libraries
+        .iter()
+        .any(|folder| Path::new(folder).join("libvulkan.so.1").exists());
     if has_driver && has_loader {
         return Ok(());
     }
     if !Path::new("/usr/bin/apt-get").exists() {
-        return Err("the gpu tests need a Vulkan driver and its loader: install them with this system's \
+        return Err(
+            "the gpu tests need a Vulkan driver and its loader: install them with this system's \
                     packages (Mesa's lavapipe will do)"
-            .into());
+                .into(),
+        );
     }
     apt(&["libvulkan1", "mesa-vulkan-drivers"])
 }
@@ -50,8 +76,11 @@ fn set_up_vulkan() -> Result<(), String> {
 fn apt(packages: &[&str]) -> Result<(), String> {
     let root = run_quietly(Command::new("id").arg("-u")).is_some_and(|id| id.trim() == "0");
     let apt = |args: &[&str]| {
-        let mut command =
-            if root { Command::new("apt-get") } else { Command::new("sudo") };
+        let mut command = if root {
+            Command::new("apt-get")
+        } else {
+            Command::new("sudo")
+        };
         if !root {
             command.args(["-n", "apt-get"]);
         }
@@ -105,5 +134,8 @@ fn run_quietly(command: &mut Command) -> Option<String> {
 
 fn display(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|w| w.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -181,10 +181,11 @@ fn section_value(text: &str, section: &str, key: &str) -> Option<String> {
     for line in text.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line == section;
-        } else if inside && let Some((name, value)) = line.split_once('=') {
-            if name.trim() == key {
-                return Some(value.trim().trim_matches('"').to_string());
-            }
+        } else if inside
+            && let Some((name, value)) = line.split_once('=')
+            && name.trim() == key
+        {
+            return Some(value.trim().trim_matches('"').to_string());
         }
     }
     None

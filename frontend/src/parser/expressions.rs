@@ -619,7 +619,7 @@ impl Parser<'_> {
     fn if_expr(&mut self) -> Expr {
         let start = self.bump().span;
         let condition = self.condition();
-        let then = self.block();
+        let then = self.block_before_else(true);
         let is_elif =
             self.at(TokenKind::Ident) && matches!(self.text(), "elif" | "elseif" | "elsif");
         let otherwise = if is_elif && !self.panic {

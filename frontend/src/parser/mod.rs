@@ -54,8 +54,8 @@ struct Parser<'a> {
     depth: u32,
     /// Deepest place of the expression being parsed, see [`Parser::expr`].
     deepest: u32,
-    /// Opening braces of the blocks being parsed.
-    open_braces: Vec<Span>,
+    /// Opening braces of the blocks being parsed, and whether an `else` may follow the block.
+    open_braces: Vec<(Span, bool)>,
     /// The rest of the file cannot be understood: say nothing at its end.
     end_is_reported: bool,
 }

@@ -17,6 +17,11 @@ impl Parser<'_> {
     /// `{ .. }`. In panic mode it looks for the brace in the rest of the statement; from there on all
     /// is well again.
     pub(super) fn block(&mut self) -> Block {
+        self.block_before_else(false)
+    }
+
+    /// A block; `else_may_follow`: it is the first one of an `if`.
+    pub(super) fn block_before_else(&mut self, else_may_follow: bool) -> Block {
         if self.panic {
             self.skip_statement(true);
         }
@@ -35,7 +40,7 @@ impl Parser<'_> {
         }
         self.panic = false;
         self.bump();
-        self.open_braces.push(open);
+        self.open_braces.push((open, else_may_follow));
         let mut block = Block::default();
         self.statements(&mut block);
         self.open_braces.pop();
@@ -52,6 +57,12 @@ impl Parser<'_> {
             }
             if self.at(TokenKind::Eof) || (self.at_item() && self.item_ends_block()) {
                 self.unclosed_block();
+                return;
+            }
+            if self.else_ends_block() {
+                self.unclosed_block();
+                // the `else` is where it should be
+                self.panic = false;
                 return;
             }
             match self.statement() {
@@ -76,7 +87,7 @@ impl Parser<'_> {
 
     /// A block meets the end of the file or the next item.
     fn unclosed_block(&mut self) {
-        let open = self.open_braces.last().copied().unwrap_or_default();
+        let (open, _) = self.open_braces.last().copied().unwrap_or_default();
         if !self.panic {
             let here = self.source.loc(self.span());
             let found = self.found();
@@ -95,8 +106,17 @@ impl Parser<'_> {
         if !self.first_on_line() {
             return false;
         }
-        let open = self.open_braces.last().copied().unwrap_or_default();
+        let (open, _) = self.open_braces.last().copied().unwrap_or_default();
         self.indent(self.span()) <= self.indent(open)
+    }
+
+    /// Is the `else` here the one that follows this block, whose `}` is missing?
+    fn else_ends_block(&self) -> bool {
+        let (open, else_may_follow) = self.open_braces.last().copied().unwrap_or_default();
+        self.at(TokenKind::Else)
+            && else_may_follow
+            && self.first_on_line()
+            && self.indent(self.span()) <= self.indent(open)
     }
 
     /// Blanks before the first character of the line.
@@ -420,7 +440,7 @@ impl Parser<'_> {
             });
         }
         let kind = self.kind();
-        if kind == TokenKind::CloseBrace {
+        if kind == TokenKind::CloseBrace || self.else_ends_block() {
             return Parsed::Tail(target);
         }
         if is_block && block_like {
@@ -521,7 +541,9 @@ impl Parser<'_> {
         let before = self.previous_end();
         // a missing `}` is the mistake then, and will be reported
         let block_is_open = !self.open_braces.is_empty()
-            && (self.at(TokenKind::Eof) || (self.at_item() && self.item_ends_block()));
+            && (self.at(TokenKind::Eof)
+                || self.else_ends_block()
+                || (self.at_item() && self.item_ends_block()));
         if block_is_open {
             return;
         }

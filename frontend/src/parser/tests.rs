@@ -336,6 +336,8 @@ fn one_mistake_one_message() {
         ("let y = x[1; let z = 1;", "E0105"),
         ("print((1);", "E0105"),
         ("if a { print(1);", "E0105"),
+        ("if a {\n  b();\n else { c(); }", "E0105"),
+        ("if a {\n  b()\n else { c(); }", "E0105"),
         ("let x: f16 = 1;", "E0107"),
         ("let x = 1c64;", "E0107"),
         ("let x = 2.0j;", "E0107"),

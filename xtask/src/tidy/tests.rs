@@ -125,7 +125,10 @@ fn paths_in_documents() {
     let expand = |word: &str| repository_paths(word).join(" ");
     assert_eq!(expand("ir/src/opcode.rs"), "ir/src/opcode.rs");
     assert_eq!(expand("ir/src/opcode.rs:12"), "ir/src/opcode.rs");
-    assert_eq!(expand("ir/src/{dtype,opcode}.rs"), "ir/src/dtype.rs ir/src/opcode.rs");
+    assert_eq!(
+        expand("ir/src/{dtype,opcode}.rs"),
+        "ir/src/dtype.rs ir/src/opcode.rs"
+    );
     assert_eq!(expand("tests/filetests/*.k"), "tests/filetests");
     assert_eq!(expand("README.md"), "README.md");
     for no_path in [
