@@ -6,6 +6,7 @@ use crate::{Result, RuntimeError, Stats};
 use kjit_driver::{
     CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, scalar_kernel,
 };
+use kjit_ir::analysis::cost;
 use kjit_ir::target::{BackendError, CompiledKernel};
 use kjit_ir::{Access, Function};
 use rustc_hash::{FxHashMap, FxHasher};
@@ -17,8 +18,10 @@ use std::time::Instant;
 pub struct Kernel {
     /// Optimised scalar IR, every array strided.
     pub function: Function,
-    /// Rough time per element of vector code on one core.
+    /// Rough time per element of scalar code on one core.
     pub ns_per_element: f64,
+    /// Has it loops, so that elements may take long, and some longer than others?
+    pub has_loops: bool,
     variants: RwLock<Vec<Arc<Variant>>>,
 }
 
@@ -32,10 +35,13 @@ struct Variant {
 impl Kernel {
     /// A kernel of this scalar IR.
     pub fn new(function: Function) -> Kernel {
-        let ns_per_element = estimate(&function);
+        let cost = cost::estimate(&function);
+        // Trip counts are guesses; a loop handed to threads in vain costs less than one that is not.
+        let guess = if cost.has_loops { 8.0 } else { 1.0 };
         Kernel {
             function,
-            ns_per_element,
+            ns_per_element: cost.ns_per_element * guess,
+            has_loops: cost.has_loops,
             variants: RwLock::default(),
         }
     }
@@ -160,15 +166,4 @@ impl KernelCache {
             })
             .clone()
     }
-}
-
-/// Rough time per element, from the number of instructions.
-fn estimate(function: &Function) -> f64 {
-    let bytes: usize = function.arrays.iter().map(|a| a.dtype.size()).sum();
-    let loops = function
-        .insts
-        .iter()
-        .filter(|i| i.op == kjit_ir::Opcode::Loop)
-        .count();
-    function.insts.len() as f64 * 0.08 + bytes as f64 * 0.03 + loops as f64 * 50.0
 }

@@ -6,7 +6,7 @@ use crate::cache::{Kernel, KernelCache};
 use crate::exec::{Execution, Operand};
 use crate::nest::{Few, Layout, Order, matching_strides};
 use crate::reduce::{self, Source, result_dtype};
-use crate::schedule::Scheduler;
+use crate::schedule::{Progress, Scheduler};
 use crate::stats::SharedStats;
 use crate::{
     Array, Casting, CompileOptions, HostBuffer, KernelSpec, Program, Result, RuntimeError, Stats,
@@ -78,6 +78,8 @@ pub enum ReduceOp {
 
 /// Positions at which ranges handed to threads start: whole cache lines of every dtype.
 const GRAIN: usize = 1024;
+/// The same for kernels with loops, where few elements can be much work.
+const LOOP_GRAIN: usize = 64;
 
 /// Runs kernels over arrays; shared freely between threads.
 pub struct Engine {
@@ -115,6 +117,34 @@ impl Engine {
     /// How many threads take part in large work.
     pub fn threads(&self) -> usize {
         self.scheduler.threads()
+    }
+
+    /// The target in words: `parallel (16 threads, guided schedule)`.
+    pub fn describe(&self) -> String {
+        let code = match self.code() {
+            CpuCode::Interp => ", interpreted",
+            CpuCode::Scalar => ", scalar code",
+            CpuCode::Vector => "",
+        };
+        match self.options.target {
+            Target::Cpu => format!("cpu (1 thread{code})"),
+            Target::Gpu => gpu::describe(),
+            Target::Parallel | Target::Auto => {
+                let schedule = match self.options.schedule {
+                    Schedule::Static => "static",
+                    Schedule::Dynamic => "dynamic",
+                    Schedule::Guided => "guided",
+                };
+                let n = self.threads();
+                let s = if n == 1 { "" } else { "s" };
+                format!("parallel ({n} thread{s}, {schedule} schedule{code})")
+            }
+        }
+    }
+
+    /// A view of how far the call under way is, for another thread to watch.
+    pub fn progress(&self) -> Progress {
+        self.scheduler.progress()
     }
 
     /// Totals so far.
@@ -265,9 +295,22 @@ impl Engine {
             }
         }
         let kernel = self.kernel(program, spec)?;
-        check_call(&kernel, inputs, &[dtype], Casting::No)?;
+        self.reduce_call(&kernel, inputs, shape, dtype, op)
+    }
+
+    /// As [`Engine::reduce`], with a kernel at hand.
+    pub fn reduce_call(
+        &self,
+        kernel: &Kernel,
+        inputs: &[Array],
+        shape: &[usize],
+        dtype: DType,
+        op: ReduceOp,
+    ) -> Result<Scalar> {
+        let size = checked_size(shape, dtype.size())?;
+        check_call(kernel, inputs, &[dtype], Casting::No)?;
         if self.options.target == Target::Gpu && size > 0 {
-            return gpu::reduce(self, &kernel, inputs, shape, dtype, op);
+            return gpu::reduce(self, kernel, inputs, shape, dtype, op);
         }
         let inputs = self.host_inputs(inputs)?;
         let strides = input_strides(&inputs, shape)?;
@@ -279,10 +322,10 @@ impl Engine {
         operands.push(None);
         // SAFETY: the inputs are arrays, whose elements lie inside their storage, and are kept alive.
         let execution = unsafe {
-            Execution::bind(&kernel, self.code(), shape, &operands, Order::C, &self.stats)?
+            Execution::bind(kernel, self.code(), shape, &operands, Order::C, &self.stats)?
         };
         let start = Instant::now();
-        let source = Source::Map(&execution, kernel.ns_per_element * self.slowness());
+        let source = Source::Map(&execution, self.ns_per_element(kernel));
         let value = reduce::reduce(&source, dtype, size, op, &self.scheduler)?;
         let bytes = inputs.iter().map(|a| a.nbytes()).sum();
         self.record(start, bytes, result_dtype(op, dtype).size());
@@ -322,8 +365,9 @@ impl Engine {
             Execution::bind(kernel, self.code(), shape, &operands, Order::Any, &self.stats)?
         };
         let start = Instant::now();
-        let ns = kernel.ns_per_element * self.slowness();
-        self.scheduler.run(execution.size(), GRAIN, ns, &|range| {
+        let ns = self.ns_per_element(kernel);
+        let grain = if kernel.has_loops { LOOP_GRAIN } else { GRAIN };
+        self.scheduler.run(execution.size(), grain, ns, &|range| {
             // SAFETY: ranges do not overlap; every output has an operand.
             unsafe { execution.run(range, std::ptr::null_mut()) }
         })?;
@@ -352,13 +396,14 @@ impl Engine {
         }
     }
 
-    /// How much longer than vector code this engine's code takes, roughly.
-    fn slowness(&self) -> f64 {
-        match self.code() {
-            CpuCode::Interp => 200.0,
-            CpuCode::Scalar => 4.0,
-            CpuCode::Vector => 1.0,
-        }
+    /// Rough time per element on one core.
+    fn ns_per_element(&self, kernel: &Kernel) -> f64 {
+        let times = match self.code() {
+            CpuCode::Interp => 50.0,
+            CpuCode::Scalar => 1.0,
+            CpuCode::Vector => 0.4,
+        };
+        kernel.ns_per_element * times
     }
 
     fn host_inputs<'a>(&self, inputs: &'a [Array]) -> Result<Few<Cow<'a, Array>>> {
@@ -502,6 +547,10 @@ mod gpu {
         Device::global().map(|_| ())
     }
 
+    pub(super) fn describe() -> String {
+        "gpu".to_string()
+    }
+
     pub(super) fn elementwise(
         engine: &Engine,
         kernel: &Kernel,
@@ -555,6 +604,10 @@ mod gpu {
     pub(super) fn check() -> Result<()> {
         Err(RuntimeError::device("this build of kjit has no GPU support")
             .help("build it with the cargo feature `gpu`"))
+    }
+
+    pub(super) fn describe() -> String {
+        "gpu (not in this build)".to_string()
     }
 
     pub(super) fn elementwise(

@@ -20,6 +20,8 @@ pub mod array;
 pub mod broadcast;
 pub mod buffer;
 pub mod cache;
+#[cfg(feature = "gpu")]
+pub mod device;
 pub mod dtype;
 pub mod element;
 pub mod engine;
@@ -29,11 +31,15 @@ pub mod io;
 pub mod nest;
 pub mod program;
 pub mod reduce;
+pub mod report;
 pub mod resolve;
 mod schedule;
 mod scratch;
 pub mod slice;
 pub mod stats;
+#[cfg(test)]
+mod tests;
+pub mod ufunc;
 
 pub use array::{Array, DeviceStorage, Storage, c_strides};
 pub use broadcast::{broadcast_shapes, format_shape};
@@ -46,6 +52,8 @@ pub use error::{ErrorKind, Result, RuntimeError};
 pub use io::{check_save_path, io_reason, load, save, write_file};
 pub use kjit_driver::{CompileOptions, KernelSpec, Program};
 pub use program::{RunOptions, format_array, generate, run};
+pub use report::{render_diagnostics, render_error};
 pub use schedule::Progress;
 pub use slice::SliceIndex;
 pub use stats::Stats;
+pub use ufunc::{Arg, Ufunc};

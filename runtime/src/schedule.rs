@@ -6,19 +6,44 @@
 use crate::{Result, RuntimeError, Schedule};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Below this much work (in nanoseconds) other threads would cost more than they bring.
 const WORTH_SPLITTING_NS: f64 = 30_000.0;
 /// Blocks of a dynamic schedule, and the smallest ones of a guided schedule.
 const BLOCK_NS: f64 = 20_000.0;
 
+/// Work a single thread does between two reports of progress.
+const SERIAL_NS: f64 = 20_000_000.0;
+
 /// Runs ranges of units on one thread or on many.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     schedule: Schedule,
     threads: Threads,
+    progress: Progress,
+}
+
+/// How far the large call under way is: units done, and all of them. For a watcher on another thread.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<(AtomicU64, AtomicU64)>);
+
+impl Progress {
+    /// Units done and all units; 0 of 0 before the first large call.
+    pub fn get(&self) -> (u64, u64) {
+        let total = self.0.1.load(Ordering::Relaxed);
+        (self.0.0.load(Ordering::Relaxed).min(total), total)
+    }
+
+    fn start(&self, total: usize) {
+        self.0.0.store(0, Ordering::Relaxed);
+        self.0.1.store(total as u64, Ordering::Relaxed);
+    }
+
+    fn add(&self, units: usize) {
+        self.0.0.fetch_add(units as u64, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -37,6 +62,7 @@ impl Scheduler {
         Scheduler {
             schedule: Schedule::Static,
             threads: Threads::One,
+            progress: Progress::default(),
         }
     }
 
@@ -62,7 +88,16 @@ impl Scheduler {
                 Threads::Own(pool)
             }
         };
-        Ok(Scheduler { schedule, threads })
+        Ok(Scheduler {
+            schedule,
+            threads,
+            progress: Progress::default(),
+        })
+    }
+
+    /// How far the call under way is.
+    pub(crate) fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     /// How many threads take part in large work.
@@ -85,15 +120,22 @@ impl Scheduler {
         if units == 0 {
             return Ok(());
         }
+        let round = |n: f64| ((n / grain as f64).ceil().max(1.0) as usize).saturating_mul(grain);
         let small = units as f64 * ns_per_unit < WORTH_SPLITTING_NS || units <= grain;
-        if small || matches!(self.threads, Threads::One) {
+        if small {
             return body(0..units);
         }
+        self.progress.start(units);
         let threads = self.threads();
         if threads == 1 {
-            return body(0..units);
+            let step = round(SERIAL_NS / ns_per_unit.max(1e-3));
+            for start in (0..units).step_by(step) {
+                let end = units.min(start.saturating_add(step));
+                body(start..end)?;
+                self.progress.add(end - start);
+            }
+            return Ok(());
         }
-        let round = |n: f64| ((n / grain as f64).ceil().max(1.0) as usize).saturating_mul(grain);
         let claims = Claims {
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -110,7 +152,7 @@ impl Scheduler {
         let failure: Mutex<Option<(usize, RuntimeError)>> = Mutex::new(None);
         let work = || {
             while let Some(range) = claims.take() {
-                let start = range.start;
+                let (start, units) = (range.start, range.len());
                 if let Err(error) = body(range) {
                     claims.stop.store(true, Ordering::Relaxed);
                     let mut failure = failure.lock().unwrap_or_else(|p| p.into_inner());
@@ -118,6 +160,7 @@ impl Scheduler {
                         *failure = Some((start, error));
                     }
                 }
+                self.progress.add(units);
             }
         };
         match &self.threads {

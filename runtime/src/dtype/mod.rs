@@ -5,3 +5,6 @@ pub mod promote;
 
 pub use cast::{Casting, can_cast};
 pub use promote::{WeakKind, promote, promote_weak};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Tables of numbers as comma-separated text.
+
+use super::io_reason;
+use crate::broadcast::format_shape;
+use crate::element::with_element;
+use crate::{Array, Result, RuntimeError};
+use kjit_ir::DType;
+use std::fmt::Write as _;
+use std::io::{self, BufReader, Read, Write};
+
+/// Reads a table as f64: two axes, or one if it has a single column.
+pub(super) fn read(input: impl Read, name: &str) -> Result<Array> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(BufReader::with_capacity(1 << 16, input));
+    let mut record = csv::ByteRecord::new();
+    let mut values: Vec<f64> = Vec::new();
+    let (mut rows, mut columns) = (0usize, 0usize);
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(e) => {
+                let reason = match e.into_kind() {
+                    csv::ErrorKind::Io(e) => io_reason(&e),
+                    _ => "it is not comma-separated text".to_string(),
+                };
+                return Err(RuntimeError::io(format!("cannot read {name}: {reason}")));
+            }
+        }
+        let line = record.position().map_or(0, |p| p.line());
+        if rows == 0 {
+            columns = record.len();
+        } else if record.len() != columns {
+            return Err(RuntimeError::io(format!(
+                "line {line} of {name} has {} fields where the first has {columns}",
+                record.len()
+            ))
+            .help("give every line the same number of fields"));
+        }
+        for field in &record {
+            let value = std::str::from_utf8(field).ok().and_then(|f| f.parse().ok());
+            let Some(value) = value else {
+                let shown: String = String::from_utf8_lossy(field).chars().take(20).collect();
+                return Err(RuntimeError::io(format!(
+                    "line {line} of {name} has `{}` where a number belongs",
+                    shown.escape_debug()
+                ))
+                .help("start lines that are not data with `#`"));
+            };
+            values.push(value);
+        }
+        rows += 1;
+    }
+    if columns <= 1 {
+        Array::from_vec(values, &[rows])
+    } else {
+        Array::from_vec(values, &[rows, columns])
+    }
+}
+
+/// An error unless the array is a table.
+pub(super) fn check(array: &Array, name: &str) -> Result<()> {
+    if array.ndim() > 2 {
+        return Err(RuntimeError::shape(format!(
+            "cannot write {name}: an array of shape {} is not a table",
+            format_shape(array.shape())
+        ))
+        .help("save arrays with more than two axes as .npy"));
+    }
+    if !array.dtype().is_supported() {
+        return Err(RuntimeError::dtype(format!(
+            "cannot write {name}: dtype {} is not supported yet",
+            array.dtype()
+        )));
+    }
+    Ok(())
+}
+
+/// Writes a table, one line a row; numbers are the shortest that read back as the same.
+pub(super) fn write(out: &mut impl Write, array: &Array) -> io::Result<()> {
+    let columns = match array.shape() {
+        [_, columns] => *columns,
+        _ => 1,
+    };
+    if columns == 0 {
+        return Ok(());
+    }
+    let mut line = String::new();
+    let mut rows = |texts: &mut dyn Iterator<Item = Field>| -> io::Result<()> {
+        for (i, field) in texts.enumerate() {
+            // Writing to a string cannot fail.
+            let _ = match field {
+                Field::Int(v) => write!(line, "{v}"),
+                Field::F32(v) => write!(line, "{v:?}"),
+                Field::F64(v) => write!(line, "{v:?}"),
+            };
+            if i % columns == columns - 1 {
+                line.push('\n');
+                out.write_all(line.as_bytes())?;
+                line.clear();
+            } else {
+                line.push(',');
+            }
+        }
+        Ok(())
+    };
+    let dtype = array.dtype();
+    with_element!(dtype, T => {
+        let values = array.to_vec::<T>().map_err(io::Error::other)?;
+        rows(&mut values.into_iter().map(Field::from))
+    }, else Err(reserved(dtype)))
+}
+
+fn reserved(dtype: DType) -> io::Error {
+    io::Error::other(format!("dtype {dtype} is not supported yet"))
+}
+
+/// A number as it is written.
+enum Field {
+    Int(i128),
+    F32(f32),
+    F64(f64),
+}
+
+macro_rules! fields {
+    ($($ty:ty)*) => {$(
+        impl From<$ty> for Field {
+            fn from(v: $ty) -> Field { Field::Int(v as i128) }
+        }
+    )*};
+}
+
+fields! { bool i8 i16 i32 i64 u8 u16 u32 u64 }
+
+impl From<f32> for Field {
+    fn from(v: f32) -> Field {
+        Field::F32(v)
+    }
+}
+
+impl From<f64> for Field {
+    fn from(v: f64) -> Field {
+        Field::F64(v)
+    }
+}

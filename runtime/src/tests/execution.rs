@@ -1,0 +1,184 @@
+//! Kernels over every kind of layout, on every kind of code and schedule.
+
+use super::Rng;
+use crate::{Array, Engine, EngineOptions, Kernel, Schedule, SliceIndex, Target};
+use kjit_ir::{
+    Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, Opcode, Trap, TrapKind,
+};
+
+pub(super) fn param(name: &str, dtype: DType, mode: ArrayMode) -> ArrayParam {
+    ArrayParam { name: name.into(), dtype, mode, access: Access::Strided }
+}
+
+/// `z = a * x + y` on i64, where wrong elements cannot hide in rounding.
+fn saxpy() -> Function {
+    let mut b = FunctionBuilder::new("saxpy");
+    let [a, x, y] = ["a", "x", "y"].map(|n| b.array(param(n, DType::I64, ArrayMode::In)));
+    let z = b.array(param("z", DType::I64, ArrayMode::Out));
+    let (a, x, y) = (b.load(a), b.load(x), b.load(y));
+    let ax = b.binary(Opcode::Mul, a, x);
+    let sum = b.binary(Opcode::Add, ax, y);
+    b.store(z, sum);
+    b.ret(&[])
+}
+
+/// `z = index + x`, which fails where `x` is negative.
+fn guarded() -> Function {
+    let mut b = FunctionBuilder::new("guarded");
+    let x = b.array(param("x", DType::I64, ArrayMode::In));
+    let i = b.array(param("i", DType::I64, ArrayMode::Index));
+    let z = b.array(param("z", DType::I64, ArrayMode::Out));
+    let kind = TrapKind::IndexOutOfBounds { array: "t".into(), len: 4 };
+    let trap = b.trap(Trap { kind, loc: Loc { file: 1, start: 7, end: 9 } });
+    let (x, i) = (b.load(x), b.load(i));
+    let zero = b.int(DType::I64, 0);
+    let ok = b.binary(Opcode::Ge, x, zero);
+    b.guard(ok, trap);
+    let sum = b.binary(Opcode::Add, i, x);
+    b.store(z, sum);
+    b.ret(&[])
+}
+
+pub(super) fn engines() -> Vec<Engine> {
+    let base = EngineOptions::default;
+    let parallel = |threads, schedule| EngineOptions {
+        target: Target::Parallel,
+        threads: Some(threads),
+        schedule,
+        ..base()
+    };
+    [
+        EngineOptions { interp: true, ..base() },
+        EngineOptions { scalar: true, ..base() },
+        base(),
+        parallel(2, Schedule::Static),
+        parallel(3, Schedule::Dynamic),
+        parallel(5, Schedule::Guided),
+    ]
+    .into_iter()
+    .map(|options| Engine::new(options).unwrap())
+    .collect()
+}
+
+/// An array of random numbers of this shape, laid out in some odd way.
+fn odd_array(rng: &mut Rng, shape: &[usize]) -> Array {
+    let mut kept: Vec<usize> = shape.to_vec();
+    for n in &mut kept {
+        // Broadcast along some axes.
+        if rng.below(5) == 0 {
+            *n = 1;
+        }
+    }
+    let leading = if rng.below(4) == 0 { rng.below(kept.len() + 1) } else { 0 };
+    let kept = &kept[leading..];
+    let flip = rng.below(3) == 0;
+    let step = 1 + rng.below(2) as i64;
+    let full: Vec<usize> = kept.iter().map(|n| n * step as usize).collect();
+    let full: Vec<usize> = if flip { full.iter().rev().copied().collect() } else { full };
+    let n = full.iter().product();
+    let narrow = rng.below(4) == 0;
+    let array = if narrow {
+        let values = (0..n).map(|_| rng.next() as i32).collect();
+        Array::from_vec::<i32>(values, &full).unwrap()
+    } else {
+        let values = (0..n).map(|_| rng.next() as i64).collect();
+        Array::from_vec::<i64>(values, &full).unwrap()
+    };
+    let array = if flip { array.transpose() } else { array };
+    let backwards = rng.below(3) == 0;
+    let index: Vec<SliceIndex> = kept
+        .iter()
+        .map(|_| SliceIndex::Range { start: None, end: None, step: if backwards { -step } else { step } })
+        .collect();
+    array.slice(&index).unwrap()
+}
+
+fn wide(array: &Array, shape: &[usize]) -> Vec<i64> {
+    array.broadcast_to(shape).unwrap().cast(DType::I64).unwrap().to_vec().unwrap()
+}
+
+fn expected_saxpy(inputs: &[Array], shape: &[usize]) -> Vec<i64> {
+    let [a, x, y] = [0, 1, 2].map(|i| wide(&inputs[i], shape));
+    (0..a.len()).map(|i| a[i].wrapping_mul(x[i]).wrapping_add(y[i])).collect()
+}
+
+#[test]
+fn every_layout_on_every_engine() {
+    let mut rng = Rng(11);
+    let kernel = Kernel::new(saxpy());
+    let engines = engines();
+    let fixed: [&[usize]; 9] =
+        [&[], &[0], &[1], &[17], &[5, 0, 3], &[3000], &[700, 3], &[3, 700], &[9, 8, 40]];
+    for case in 0..120 {
+        let shape: Vec<usize> = match fixed.get(case / 4) {
+            Some(shape) => shape.to_vec(),
+            None => (0..1 + rng.below(3)).map(|_| 1 + rng.below(12)).collect(),
+        };
+        let inputs: Vec<Array> = (0..3).map(|_| odd_array(&mut rng, &shape)).collect();
+        let expected = expected_saxpy(&inputs, &shape);
+        for engine in &engines {
+            let out = engine.call(&kernel, &inputs, &shape, &[DType::I64]).unwrap().remove(0);
+            assert_eq!(out.shape(), shape);
+            assert_eq!(out.to_vec::<i64>().unwrap(), expected, "case {case} {inputs:?} {engine:?}");
+        }
+    }
+}
+
+#[test]
+fn large_arrays_on_many_threads() {
+    let kernel = Kernel::new(saxpy());
+    let n = 300_007;
+    let x = Array::from_vec((0..n as i64).collect(), &[n]).unwrap();
+    let a = Array::from_vec(vec![3i64], &[]).unwrap();
+    let inputs = [a, x.clone(), x.slice(&[SliceIndex::Range { start: None, end: None, step: -1 }]).unwrap()];
+    let expected = expected_saxpy(&inputs, &[n]);
+    for engine in &engines()[1..] {
+        let out = engine.call(&kernel, &inputs, &[n], &[DType::I64]).unwrap().remove(0);
+        assert!(out.to_vec::<i64>().unwrap() == expected, "{engine:?}");
+    }
+}
+
+/// The error is that of the first failing element, with its place, whatever the code and schedule; and
+/// the padding of the last vector, whose indices lie past the end, never fails.
+#[test]
+fn traps_and_index() {
+    let kernel = Kernel::new(guarded());
+    for engine in engines() {
+        for n in [1usize, 5, 4097, 100_003] {
+            let values: Vec<i64> = vec![1; n];
+            let x = Array::from_vec(values.clone(), &[n]).unwrap();
+            let out = engine.call(&kernel, &[x], &[n], &[DType::I64]).unwrap().remove(0);
+            let expected: Vec<i64> = (1..=n as i64).collect();
+            assert!(out.to_vec::<i64>().unwrap() == expected, "{n} {engine:?}");
+            for bad in [0, n / 2, n - 1] {
+                let mut values = values.clone();
+                values[bad] = -1;
+                let x = Array::from_vec(values, &[n]).unwrap();
+                let error = engine.call(&kernel, &[x], &[n], &[DType::I64]).unwrap_err();
+                assert_eq!(error.message, "index out of bounds: `t` has 4 elements");
+                assert_eq!(error.loc, Loc { file: 1, start: 7, end: 9 });
+            }
+        }
+    }
+}
+
+#[test]
+fn wrong_calls() {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let kernel = Kernel::new(saxpy());
+    let x = Array::from_vec(vec![1i64, 2, 3], &[3]).unwrap();
+    let f = Array::from_vec(vec![1.0f64], &[]).unwrap();
+    let call = |inputs: &[Array], shape: &[usize], out: DType| {
+        engine.call(&kernel, inputs, shape, &[out]).unwrap_err().message
+    };
+    let three = [x.clone(), x.clone(), x.clone()];
+    assert_eq!(call(&three[..2], &[3], DType::I64), "saxpy takes 3 inputs, not 2");
+    assert_eq!(call(&[f, x.clone(), x], &[3], DType::I64), "input `a` of saxpy is i64, not f64");
+    assert_eq!(call(&three, &[4], DType::I64), "an array of shape (3,) cannot be broadcast to (4,)");
+    assert_eq!(
+        call(&three, &[3], DType::I32),
+        "output `z` of saxpy is i64 and does not go into an array of i32"
+    );
+    let no_threads = EngineOptions { target: Target::Parallel, threads: Some(0), ..Default::default() };
+    assert_eq!(Engine::new(no_threads).unwrap_err().message, "the number of threads cannot be 0");
+}
