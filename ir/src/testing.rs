@@ -399,7 +399,8 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 .push(Opcode::Unreachable, &[], Imm::None, &[], &[]);
             return true;
         }
-        self.scope.extend(self.builder.func.inst(inst).results.clone());
+        self.scope
+            .extend(self.builder.func.inst(inst).results.clone());
         false
     }
 
@@ -489,7 +490,8 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         let inst = self
             .builder
             .push(Opcode::Loop, &initial, Imm::None, &[body], &types);
-        self.scope.extend(self.builder.func.inst(inst).results.clone());
+        self.scope
+            .extend(self.builder.func.inst(inst).results.clone());
     }
 
     /// `if counter < limit [and more] { go on } else { break }`.
@@ -508,6 +510,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             }
         });
         self.in_block(arms[1], |g| g.break_());
-        self.builder.push(Opcode::If, &[more], Imm::None, &arms, &[]);
+        self.builder
+            .push(Opcode::If, &[more], Imm::None, &arms, &[]);
     }
 }

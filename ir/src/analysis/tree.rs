@@ -133,14 +133,7 @@ impl Subst {
 pub fn make_const(func: &mut Function, out: &mut Vec<Inst>, scalar: Scalar, ty: Type) -> Value {
     let uniform = Type::scalar(scalar.dtype());
     let loc = Default::default();
-    let inst = func.new_inst(
-        Opcode::Const,
-        &[],
-        Imm::Const(scalar),
-        &[],
-        &[uniform],
-        loc,
-    );
+    let inst = func.new_inst(Opcode::Const, &[], Imm::Const(scalar), &[], &[uniform], loc);
     out.push(inst);
     let mut value = func.result(inst);
     if ty.varying {
@@ -168,13 +161,7 @@ pub fn compact(func: &Function) -> Function {
 
 /// Appends a copy of `block` of `src` (parameters, instructions and the blocks below) to block `to` of
 /// `dst`. `map` says what stands in `dst` for the values of `src` and learns those defined here.
-pub fn clone_block(
-    src: &Function,
-    block: Block,
-    dst: &mut Function,
-    to: Block,
-    map: &mut [Value],
-) {
+pub fn clone_block(src: &Function, block: Block, dst: &mut Function, to: Block, map: &mut [Value]) {
     for &param in &src.block(block).params {
         map[param.index()] = dst.new_param(to, src.ty(param));
     }

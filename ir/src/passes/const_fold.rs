@@ -211,13 +211,9 @@ impl ConstFold<'_> {
         let body_insts = &self.func.block(body).insts;
         for &arg in &self.func.inst(exit).args {
             let arg = self.subst.get(arg);
-            let is_param = self
-                .func
-                .block(body)
-                .params
-                .iter()
-                .position(|p| *p == arg);
-            let here = matches!(self.func.def(arg), ValueDef::Result(i, _) if body_insts.contains(&i));
+            let is_param = self.func.block(body).params.iter().position(|p| *p == arg);
+            let here =
+                matches!(self.func.def(arg), ValueDef::Result(i, _) if body_insts.contains(&i));
             if let Some(n) = is_param {
                 values.push(Ok(initial[n]));
             } else if let Some((_, scalar)) = known.iter().find(|(k, _)| *k == arg) {

@@ -47,12 +47,7 @@ fn contract_block(func: &mut Function, block: Block, uses: &[u32], changed: &mut
 }
 
 /// The arguments of the `fma` that this instruction may become.
-fn fused(
-    func: &mut Function,
-    uses: &[u32],
-    inst: Inst,
-    out: &mut Vec<Inst>,
-) -> Option<[Value; 3]> {
+fn fused(func: &mut Function, uses: &[u32], inst: Inst, out: &mut Vec<Inst>) -> Option<[Value; 3]> {
     let data = func.inst(inst);
     let (op, &[x, y]) = (data.op, &data.args[..]) else {
         return None;

@@ -182,9 +182,7 @@ impl Dce<'_> {
     fn sweep(&mut self, block: Block) {
         let mut insts = std::mem::take(&mut self.func.block_mut(block).insts);
         let before = insts.len();
-        insts.retain(|i| {
-            self.inst_live[i.index()] || self.func.inst(*i).op.is_terminator()
-        });
+        insts.retain(|i| self.inst_live[i.index()] || self.func.inst(*i).op.is_terminator());
         self.changed |= insts.len() != before;
         for &inst in &insts {
             let data = self.func.inst(inst);
@@ -203,10 +201,8 @@ impl Dce<'_> {
                     self.trim_exits(body, Opcode::Break, &keep);
                     self.trim_results(inst, &keep);
                     let params = self.func.block(body).params.clone();
-                    let keep: Vec<bool> = params
-                        .iter()
-                        .map(|p| self.value_live[p.index()])
-                        .collect();
+                    let keep: Vec<bool> =
+                        params.iter().map(|p| self.value_live[p.index()]).collect();
                     self.trim_exits(body, Opcode::Continue, &keep);
                     retain(&mut self.func.inst_mut(inst).args, &keep);
                     retain(&mut self.func.block_mut(body).params, &keep);
@@ -226,10 +222,7 @@ impl Dce<'_> {
 
     fn live_results(&self, inst: Inst) -> Vec<bool> {
         let results = &self.func.inst(inst).results;
-        results
-            .iter()
-            .map(|r| self.value_live[r.index()])
-            .collect()
+        results.iter().map(|r| self.value_live[r.index()]).collect()
     }
 
     fn trim_exits(&mut self, block: Block, op: Opcode, keep: &[bool]) {

@@ -46,11 +46,7 @@ fn lower_reachable<'m>(
             continue;
         }
         let func = &module[next];
-        let returns = func
-            .insts
-            .iter()
-            .filter(|i| i.op == Opcode::Return)
-            .count();
+        let returns = func.insts.iter().filter(|i| i.op == Opcode::Return).count();
         let mut func = Cow::Borrowed(func);
         if returns > 1 {
             lower_returns(func.to_mut());
@@ -105,11 +101,7 @@ impl<'a> Inliner<'a> {
 
     fn inst(&mut self, src: &'a Function, inst: Inst, out: &mut Vec<Inst>, frame: &mut Frame) {
         let data = src.inst(inst);
-        let args = data
-            .args
-            .iter()
-            .map(|v| frame.values[v.index()])
-            .collect();
+        let args = data.args.iter().map(|v| frame.values[v.index()]).collect();
         if let (Opcode::Call, Imm::Func(callee)) = (data.op, data.imm)
             && !self.stack.contains(&callee)
             && let Some(target) = self.lowered[callee.index()].as_deref()

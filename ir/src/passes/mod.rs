@@ -27,7 +27,7 @@ pub use if_convert::if_convert;
 pub use inline::inline;
 pub use licm::licm;
 pub use lower_returns::lower_returns;
-pub use pipeline::{ALL, Pass, optimize, run_passes};
 use pipeline::clean_up_vector_form;
+pub use pipeline::{ALL, Pass, optimize, run_passes};
 pub use simplify::simplify;
 pub use vectorize::vectorize;

@@ -1,8 +1,6 @@
 //! The pipelines: which passes run in which order, verified and timed.
 
-use super::{
-    const_fold, contract, cse, dce, if_convert, inline, licm, simplify,
-};
+use super::{const_fold, contract, cse, dce, if_convert, inline, licm, simplify};
 use crate::analysis::tree::compact;
 use crate::{FuncRef, Function, Module};
 use std::sync::OnceLock;
@@ -110,7 +108,8 @@ struct Times {
 impl Times {
     fn start() -> Times {
         static WANTED: OnceLock<bool> = OnceLock::new();
-        let wanted = *WANTED.get_or_init(|| std::env::var_os("KJIT_TIME").is_some_and(|v| v == "1"));
+        let wanted =
+            *WANTED.get_or_init(|| std::env::var_os("KJIT_TIME").is_some_and(|v| v == "1"));
         Times {
             last: wanted.then(Instant::now),
             laps: Vec::new(),

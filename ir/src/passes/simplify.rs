@@ -352,9 +352,7 @@ impl Simplify<'_> {
     fn binary(&self, op: Opcode, a: Value, b: Value) -> Option<New> {
         let dtype = self.func.ty(a).dtype;
         // A constant goes to the right of a commutative operation.
-        if op.is_commutative()
-            && self.func.as_const(a).is_some()
-            && self.func.as_const(b).is_none()
+        if op.is_commutative() && self.func.as_const(a).is_some() && self.func.as_const(b).is_none()
         {
             return Some(New::Op(op, Imm::None, vec![b, a]));
         }

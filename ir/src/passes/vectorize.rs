@@ -72,6 +72,8 @@ struct State {
     checked: bool,
     /// Have lanes left since then?
     thinned: bool,
+    /// Have lanes left in this iteration?
+    departed: bool,
 }
 
 /// The innermost loop around the code being written.
@@ -82,6 +84,8 @@ struct Around {
     divergent: bool,
     /// The carried values in the vector form, without the ones added.
     params: Vec<Value>,
+    /// Lanes live when the iteration starts, of a divergent loop.
+    live: Option<Value>,
     /// Which of them must not change in lanes that have left.
     frozen: Vec<bool>,
     /// Which carried value a result is, for the results that need no accumulator.
@@ -221,9 +225,7 @@ impl Vectorizer<'_> {
             (Mask::All, _) | (_, Mask::All) => Mask::All,
             (Mask::Nobody, m) | (m, Mask::Nobody) => m,
             (Mask::Lanes(x), Mask::Lanes(y)) if x == y => a,
-            (Mask::Lanes(x), Mask::Lanes(y)) => {
-                Mask::Lanes(self.op(Opcode::Or, &[x, y], MASK))
-            }
+            (Mask::Lanes(x), Mask::Lanes(y)) => Mask::Lanes(self.op(Opcode::Or, &[x, y], MASK)),
         }
     }
 
@@ -450,6 +452,7 @@ impl Vectorizer<'_> {
         if !a.closed && !b.closed {
             merged.checked = a.state.checked && b.state.checked;
             merged.thinned = a.state.thinned || b.state.thinned;
+            merged.departed = a.state.departed || b.state.departed;
             merged.occupied = a.state.occupied && b.state.occupied;
         }
         merged.occupied &= !(a.left && !a.closed) && !(b.left && !b.closed);
@@ -656,12 +659,19 @@ impl Vectorizer<'_> {
             self.push(Opcode::Break, &args, Imm::None, &[], &[]);
             return End::Closed;
         }
+        // The accumulators of lanes still live may hold anything. So the first to leave in an iteration
+        // may write to all lanes that began it: that mask exists already.
+        let active = self.state.active;
+        if let (Some(live), false) = (around.live, self.state.departed) {
+            self.state.active = Mask::Lanes(live);
+        }
         for (n, &arg) in given.iter().enumerate() {
             if let Some(old) = self.state.left[n] {
                 let value = self.mapped(arg, true);
                 self.state.left[n] = Some(self.blend(value, old));
             }
         }
+        self.state.active = active;
         if self.uniform_control && self.state.continued.is_none() {
             let results = self.results_of_the_left();
             self.push(Opcode::Break, &results, Imm::None, &[], &[]);
@@ -670,6 +680,7 @@ impl Vectorizer<'_> {
         self.state.active = Mask::Nobody;
         self.state.occupied = false;
         self.state.thinned = true;
+        self.state.departed = true;
         End::Left
     }
 
@@ -797,9 +808,12 @@ impl Vectorizer<'_> {
         let mut frozen = vec![false; params.len()];
         let mut left = vec![None; data.results.len()];
         let mut active = self.state.active;
+        let mut live = None;
         if divergent {
             initial.push(self.mask_value(active));
-            active = Mask::Lanes(self.dst.new_param(body, MASK));
+            let param = self.dst.new_param(body, MASK);
+            live = Some(param);
+            active = Mask::Lanes(param);
             for (n, &result) in data.results.iter().enumerate() {
                 result_param[n] = self.breaks_with_param(old_body, n);
                 if let Some(p) = result_param[n] {
@@ -819,11 +833,13 @@ impl Vectorizer<'_> {
             left,
             checked: false,
             thinned: false,
+            departed: false,
         };
         let around = Around {
             looping: inst,
             divergent,
             params,
+            live,
             frozen,
             result_param,
         };

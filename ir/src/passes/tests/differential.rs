@@ -78,7 +78,7 @@ fn random_functions() {
 /// Small functions, whose failures can be read.
 #[test]
 fn small_functions() {
-    let count = 400;
+    let count = 250;
     for size in [3, 6, 12] {
         for seed in 0..count {
             check_seed(seed, size);
@@ -104,7 +104,11 @@ fn check_seed(seed: u64, size: u32) {
     let inputs: Vec<Vec<Scalar>> = module[root]
         .arrays
         .iter()
-        .map(|a| (0..ELEMENTS).map(|_| random_scalar(&mut next, a.dtype)).collect())
+        .map(|a| {
+            (0..ELEMENTS)
+                .map(|_| random_scalar(&mut next, a.dtype))
+                .collect()
+        })
         .collect();
     check(&module, root, &inputs);
 }

@@ -75,7 +75,11 @@ pub fn run_kernel(
 }
 
 fn at(lanes: &Lanes, lane: usize) -> Scalar {
-    if lanes.len() == 1 { lanes[0] } else { lanes[lane] }
+    if lanes.len() == 1 {
+        lanes[0]
+    } else {
+        lanes[lane]
+    }
 }
 
 impl<'a> Run<'a> {
