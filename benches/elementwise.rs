@@ -136,7 +136,7 @@ fn versus(title: &str, n: usize, by_hand: impl FnMut(), call: Call) -> f64 {
         &mut [
             Contender::new("hand", by_hand),
             Contender::new("kjit", || {
-                engine.elementwise_into(program, spec, inputs, &[n], &mut outs).expect("a call");
+                engine.elementwise_into(program, spec, inputs, &mut outs).expect("a call");
             }),
         ],
     );

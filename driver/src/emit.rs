@@ -35,7 +35,7 @@ pub enum KernelStage {
 /// Text of a file stage; the diagnostics say what is wrong with the text.
 pub fn file_stage(source: &Source, stage: FileStage) -> (String, Vec<Diagnostic>) {
     match stage {
-        FileStage::Tokens => kjit_frontend::lexer::dump(source),
+        FileStage::Tokens => (kjit_frontend::dump_tokens(source), kjit_frontend::lex(source).1),
         FileStage::Ast => {
             let (file, diagnostics) = kjit_frontend::parse_file(source);
             (kjit_frontend::ast::dump(&file), diagnostics)

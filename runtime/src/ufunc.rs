@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::error::{Result, RuntimeError};
 use crate::resolve::{ArgType, resolve_loop};
 use kjit_driver::{KernelSpec, Program};
-use kjit_ir::{DType, Scalar, Signature};
+use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Scalar, Signature};
 use std::sync::Arc;
 
 /// An argument of a call.
@@ -86,7 +86,8 @@ impl Ufunc {
         &self.signature
     }
 
-    /// Calls it on arguments that broadcast together; new arrays come back, one an output.
+    /// Calls it on arguments that broadcast together; new arrays come back, one an output. Arguments of other
+    /// dtypes are converted (safely) inside the kernel.
     ///
     /// # Errors
     /// Shapes that do not broadcast, dtypes without a loop, a target that fails.
@@ -100,31 +101,68 @@ impl Ufunc {
             })
             .collect();
         let generics = resolve_loop(&self.signature, &types)?;
+        let wanted: Vec<DType> = self.signature.inputs.iter().map(|(_, s)| s.resolve(&generics)).collect();
         let inputs = self
             .signature
             .inputs
             .iter()
             .zip(args)
-            .map(|((name, spec), arg)| self.convert(engine, name, arg, spec.resolve(&generics)))
+            .zip(&wanted)
+            .map(|(((name, _), arg), to)| self.operand(name, arg, *to))
             .collect::<Result<Vec<Array>>>()?;
         let shapes: Vec<&[usize]> = inputs.iter().map(Array::shape).collect();
         let shape = broadcast_shapes(&shapes)?;
         let outputs: Vec<DType> = self.signature.outputs.iter().map(|(_, s)| s.resolve(&generics)).collect();
-        let spec = KernelSpec::Ufunc { name: self.signature.name.clone(), generics };
+        let name = self.signature.name.clone();
+        let spec = if inputs.iter().zip(&wanted).all(|(input, to)| input.dtype() == *to) {
+            KernelSpec::Ufunc { name, generics }
+        } else {
+            KernelSpec::Fused(casting_call(name, generics, &inputs, &wanted, outputs.len()))
+        };
         engine.elementwise(&self.program, &spec, &inputs, &shape, &outputs)
     }
 
-    /// An argument as an array of the dtype its parameter has.
-    fn convert(&self, engine: &Engine, parameter: &str, arg: &Arg, to: DType) -> Result<Array> {
+    /// An argument as an array; a literal gets the dtype its parameter has.
+    fn operand(&self, parameter: &str, arg: &Arg, to: DType) -> Result<Array> {
         match arg {
-            Arg::Array(array) => engine.cast(array, to),
+            Arg::Array(array) => Ok(array.clone()),
             Arg::Int(value) => weak_int(*value, to).ok_or_else(|| {
-                RuntimeError::value(format!("{} does not fit {}'s argument {parameter}: {to}", value, self.name()),
-                )
+                RuntimeError::value(format!(
+                    "{value} does not fit the argument {parameter}: {to} of {}",
+                    self.name()
+                ))
                 .help(format!("use a number that {to} can hold"))
             }),
             Arg::Float(value) => Ok(Array::scalar(weak_float(*value, to))),
         }
+    }
+}
+
+/// A call whose arguments are converted inside the kernel, element by element.
+fn casting_call(
+    name: String,
+    generics: Vec<DType>,
+    inputs: &[Array],
+    wanted: &[DType],
+    outputs: usize,
+) -> FusedExpr {
+    let node = |op, args| FusedNode { op, args, loc: Loc::default() };
+    let mut nodes = Vec::new();
+    let mut args = Vec::new();
+    for (n, (input, to)) in inputs.iter().zip(wanted).enumerate() {
+        nodes.push(node(FusedOp::Input(n), vec![]));
+        if input.dtype() != *to {
+            let value = (nodes.len() - 1, 0);
+            nodes.push(node(FusedOp::Cast(*to), vec![value]));
+        }
+        args.push((nodes.len() - 1, 0));
+    }
+    nodes.push(node(FusedOp::Call(name, generics), args));
+    let call = nodes.len() - 1;
+    FusedExpr {
+        inputs: inputs.iter().map(Array::dtype).collect(),
+        nodes,
+        outputs: (0..outputs).map(|n| (call, n)).collect(),
     }
 }
 
