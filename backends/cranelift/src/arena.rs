@@ -41,9 +41,10 @@ impl Arena {
     pub(crate) fn publish(self: &Arc<Arena>, code: &[u8]) -> Result<Code, BackendError> {
         let len = code.len().max(1).next_multiple_of(ALIGN);
         let mut pools = self.lock();
-        let found = pools
-            .iter_mut()
-            .find_map(|pool| pool.take(len).map(|range| (Arc::clone(&pool.region), range)));
+        let found = pools.iter_mut().find_map(|pool| {
+            pool.take(len)
+                .map(|range| (Arc::clone(&pool.region), range))
+        });
         let (region, (offset, reused)) = match found {
             Some(found) => found,
             None => {
@@ -183,7 +184,10 @@ mod tests {
             .collect();
         let total: usize = (1..40usize).map(|n| (n * 37).next_multiple_of(64)).sum();
         assert_eq!(arena.used(), total);
-        let mut entries: Vec<_> = codes.iter().map(|c| (c.entry() as usize, c.len())).collect();
+        let mut entries: Vec<_> = codes
+            .iter()
+            .map(|c| (c.entry() as usize, c.len()))
+            .collect();
         entries.sort();
         assert!(entries.windows(2).all(|w| w[0].0 + w[0].1 <= w[1].0));
         // Free every second one first, so that ranges must be joined from both sides.

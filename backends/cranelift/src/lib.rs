@@ -93,7 +93,9 @@ impl Cranelift {
             let result = self.lower(kernel, scratch).and_then(|lanes| {
                 let context = &mut scratch.context;
                 context.set_disasm(disassemble);
-                if let Err(error) = context.compile(&*self.machine.isa, &mut ControlPlane::default()) {
+                if let Err(error) =
+                    context.compile(&*self.machine.isa, &mut ControlPlane::default())
+                {
                     let why = format!("cranelift refuses {}: {:?}", kernel.name, error.inner);
                     return Err(internal(&why, context));
                 }

@@ -26,7 +26,11 @@ impl Machine {
             BackendError::Unsupported(format!("no machine code for this computer: {what}"))
         };
         let mut flags = settings::builder();
-        let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
+        let verifier = if cfg!(debug_assertions) {
+            "true"
+        } else {
+            "false"
+        };
         for (name, value) in [
             ("opt_level", "speed"),
             ("enable_verifier", verifier),

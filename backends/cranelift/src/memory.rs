@@ -136,9 +136,8 @@ mod os {
                 return None;
             }
             let sized = libc::ftruncate(file, len as libc::off_t) == 0;
-            let map = |protection| {
-                libc::mmap(null_mut(), len, protection, libc::MAP_SHARED, file, 0)
-            };
+            let map =
+                |protection| libc::mmap(null_mut(), len, protection, libc::MAP_SHARED, file, 0);
             let pair = sized
                 .then(|| map(libc::PROT_READ | libc::PROT_WRITE))
                 .filter(|write| *write != libc::MAP_FAILED)

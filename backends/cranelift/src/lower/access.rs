@@ -343,13 +343,7 @@ impl Lower<'_> {
     }
 
     /// Element by element; with a mask, the old element goes where it is not set.
-    fn store_lanes(
-        &mut self,
-        array: ArrayRef,
-        dtype: DType,
-        chunks: &Chunks,
-        mask: Option<Value>,
-    ) {
+    fn store_lanes(&mut self, array: ArrayRef, dtype: DType, chunks: &Chunks, mask: Option<Value>) {
         let mask = mask.map(|mask| self.mask(mask, self.wide_masks));
         let addresses = self.lane_addresses(array);
         for (lane, address) in addresses.into_iter().enumerate() {

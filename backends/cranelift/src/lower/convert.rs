@@ -146,7 +146,13 @@ impl Lower<'_> {
         }
         if is_wide(dtype) && !self.machine.wide_compare {
             let zeros = chunks.iter().map(|_| zero).collect();
-            return self.by_lanes(Opcode::Ne, dtype, None, DType::Bool, &[chunks.clone(), zeros]);
+            return self.by_lanes(
+                Opcode::Ne,
+                dtype,
+                None,
+                DType::Bool,
+                &[chunks.clone(), zeros],
+            );
         }
         self.map1(chunks, |b, x| b.ins().icmp(IntCC::NotEqual, x, zero))
     }
@@ -229,9 +235,7 @@ impl Lower<'_> {
                 self.map1(a, |b, x| b.ins().fcvt_from_sint(types::F64X2, x))
             }
             (true, DType::F64) => self.map1(a, |b, x| b.ins().fcvt_from_uint(types::F64X2, x)),
-            (true, _) => {
-                self.by_lanes(Opcode::Cast, from, Some(to), to, std::slice::from_ref(a))
-            }
+            (true, _) => self.by_lanes(Opcode::Cast, from, Some(to), to, std::slice::from_ref(a)),
         }
     }
 

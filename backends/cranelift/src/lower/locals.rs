@@ -36,10 +36,7 @@ impl Lower<'_> {
             };
             let (count, clif) = carriers(ty, self.lanes, self.wide_masks);
             let stride = count * clif.bytes() as usize;
-            let bytes = stride
-                .saturating_mul(local.len as usize)
-                .saturating_add(15)
-                & !15;
+            let bytes = stride.saturating_mul(local.len as usize).saturating_add(15) & !15;
             total = total.saturating_add(bytes);
             if total > 4 * shape::LOCAL_BYTES {
                 return Err(BackendError::Unsupported(format!(
@@ -87,9 +84,7 @@ impl Lower<'_> {
             let next = self.b.ins().iadd(offset, step);
             let end = self.iconst(types::I64, frame.bytes as u64);
             let more = self.b.ins().icmp(IntCC::UnsignedLessThan, next, end);
-            self.b
-                .ins()
-                .brif(more, again, &[next.into()], after, &[]);
+            self.b.ins().brif(more, again, &[next.into()], after, &[]);
             self.b.switch_to_block(after);
         }
     }

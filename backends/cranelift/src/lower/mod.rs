@@ -260,7 +260,9 @@ impl Lower<'_> {
             (Opcode::LocalLoad, Imm::Local(local)) => {
                 let value = self.local_load(local, args[0], kernel.ty(data.results[0]));
                 let value = match args.get(1) {
-                    Some(mask) => self.zero_inactive(value, *mask, kernel.locals[local.index()].dtype),
+                    Some(mask) => {
+                        self.zero_inactive(value, *mask, kernel.locals[local.index()].dtype)
+                    }
                     None => value,
                 };
                 self.set(inst, value);
@@ -333,21 +335,20 @@ impl Lower<'_> {
 
     /// Reports a failed check.
     fn guard(&mut self, trap: kjit_ir::TrapRef, ok: Value, mask: Option<Value>) {
-        let failed = if self.kernel.form == Form::Vector
-            && (self.kernel.ty(ok).varying || mask.is_some())
-        {
-            let ok = self.mask(ok, self.wide_masks);
-            let mut bad = self.map1(&ok, |b, x| b.ins().bnot(x));
-            if let Some(mask) = mask {
-                let mask = self.mask(mask, self.wide_masks);
-                bad = self.map2(&bad, &mask, |b, x, y| b.ins().band(x, y));
-            }
-            self.any_of(&bad)
-        } else {
-            let ok = self.scalar(ok);
-            let zero = self.iconst(types::I8, 0);
-            self.b.ins().icmp(ir::condcodes::IntCC::Equal, ok, zero)
-        };
+        let failed =
+            if self.kernel.form == Form::Vector && (self.kernel.ty(ok).varying || mask.is_some()) {
+                let ok = self.mask(ok, self.wide_masks);
+                let mut bad = self.map1(&ok, |b, x| b.ins().bnot(x));
+                if let Some(mask) = mask {
+                    let mask = self.mask(mask, self.wide_masks);
+                    bad = self.map2(&bad, &mask, |b, x, y| b.ins().band(x, y));
+                }
+                self.any_of(&bad)
+            } else {
+                let ok = self.scalar(ok);
+                let zero = self.iconst(types::I8, 0);
+                self.b.ins().icmp(ir::condcodes::IntCC::Equal, ok, zero)
+            };
         let report = self.b.create_block();
         let after = self.b.create_block();
         self.b.set_cold_block(report);

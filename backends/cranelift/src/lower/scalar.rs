@@ -119,11 +119,7 @@ impl Lower<'_> {
         let by_minus_one = self.b.ins().icmp(IntCC::Equal, b, minus_one);
         by = self.b.ins().select(by_minus_one, one, by);
         let value = divide(self, by);
-        let negated = if quotient {
-            self.b.ins().ineg(a)
-        } else {
-            zero
-        };
+        let negated = if quotient { self.b.ins().ineg(a) } else { zero };
         let value = self.b.ins().select(by_minus_one, negated, value);
         self.b.ins().select(by_zero, zero, value)
     }

@@ -20,13 +20,14 @@ pub(super) fn live_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
 
 /// Lanes an iteration handles: 1 in scalar form, else 4 times the interleave factor.
 ///
-/// Interleaving hides latency and loop overhead until values no longer fit the 16 vector registers,
-/// and it makes compilation longer; so small bodies get four copies and large ones a single copy.
+/// Interleaving hides loop overhead, and the latency of loops inside the body, until values no longer
+/// fit the 16 vector registers; and it makes compilation longer. A long straight body gains nothing from
+/// it: the CPU runs ahead into the next iteration by itself.
 pub(super) fn lanes(kernel: &Function) -> usize {
     if kernel.form == Form::Scalar {
         return 1;
     }
-    let mut weight = 0;
+    let (mut weight, mut wide) = (0, 0);
     let mut loops = false;
     for inst in live_insts(kernel) {
         let data = kernel.inst(inst);
@@ -35,18 +36,20 @@ pub(super) fn lanes(kernel: &Function) -> usize {
         if !varying || matches!(data.op, Opcode::Splat | Opcode::If | Opcode::Loop) {
             continue;
         }
-        let wide = data
-            .results
-            .iter()
-            .chain(&data.args)
-            .any(|v| kernel.ty(*v).dtype.size() == 8);
-        weight += if wide { 2 } else { 1 };
+        weight += 1;
+        let values = || data.results.iter().chain(&data.args);
+        wide += usize::from(values().any(|v| kernel.ty(*v).dtype.size() == 8));
     }
-    let factor = match weight {
-        0..=20 => 4,
-        21..=40 if loops => 4,
-        0..=120 => 2,
+    // Copies of the body in terms of chunks.
+    let copies = match (weight, loops) {
+        (0..=12, _) | (13..=20, true) => 4,
+        (13..=60, _) => 2,
         _ => 1,
+    };
+    let factor = if wide * 2 > weight {
+        (copies / 2).max(1)
+    } else {
+        copies
     };
     let local_bytes: usize = kernel
         .locals

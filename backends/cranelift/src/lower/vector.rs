@@ -26,7 +26,9 @@ impl Lower<'_> {
         if from == DType::Bool {
             return Val::Chunks(self.vector_bool(op, to, args));
         }
-        if let (Opcode::Shl | Opcode::Shr, Some(count)) = (op, self.as_uniform(args[args.len() - 1])) {
+        if let (Opcode::Shl | Opcode::Shr, Some(count)) =
+            (op, self.as_uniform(args[args.len() - 1]))
+        {
             let a = self.chunks(args[0]);
             return Val::Chunks(self.shift_all(op, from, &a, count));
         }

@@ -153,8 +153,9 @@ fn masked_memory() {
                 let one = Scalar::one(dtype);
                 let zero = Scalar::zero(dtype);
                 let inputs = vec![one; 32];
-                let masks: Vec<Scalar> =
-                    (0..32).map(|n| Scalar::bool(n % 3 == 0 || n > 27)).collect();
+                let masks: Vec<Scalar> = (0..32)
+                    .map(|n| Scalar::bool(n % 3 == 0 || n > 27))
+                    .collect();
                 let mut memory = [
                     Memory::holding(Access::Contiguous, &masks),
                     Memory::holding(access, &inputs),
@@ -216,16 +217,20 @@ fn local_arrays() {
                 let one = k.constant(Scalar::one(dtype));
                 k.b.local_store(local, i, one);
                 let ty = [k.ty(dtype)];
-                let inst = k.b.push(Opcode::LocalLoad, &[j], Imm::Local(local), &[], &ty);
+                let inst =
+                    k.b.push(Opcode::LocalLoad, &[j], Imm::Local(local), &[], &ty);
                 let value = k.b.func.result(inst);
                 k.b.store(out, value);
                 let one_index = k.b.int(DType::I32, 1);
-                let inst = k.b.push(Opcode::LocalLoad, &[one_index], Imm::Local(local), &[], &ty);
+                let inst =
+                    k.b.push(Opcode::LocalLoad, &[one_index], Imm::Local(local), &[], &ty);
                 let value = k.b.func.result(inst);
                 k.b.store(fixed, value);
                 let code = compile(backend, &k.finish());
                 let int = |v: i128| Scalar::int(DType::I32, v);
-                let is: Vec<Scalar> = (0..64).map(|n| int([0, 1, 2, 3, -1, 1000][n % 6])).collect();
+                let is: Vec<Scalar> = (0..64)
+                    .map(|n| int([0, 1, 2, 3, -1, 1000][n % 6]))
+                    .collect();
                 let js: Vec<Scalar> = (0..64).map(|n| int([0, 1, 2, -5, 7][n % 5])).collect();
                 let mut memory = [
                     Memory::holding(Access::Contiguous, &is),

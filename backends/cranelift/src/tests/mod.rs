@@ -3,6 +3,7 @@
 mod edges;
 mod kernels;
 mod operations;
+mod random;
 
 use crate::Cranelift;
 use kjit_ir::abi::KernelStatus;

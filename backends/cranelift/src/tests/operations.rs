@@ -87,7 +87,13 @@ fn kernel(case: &Case, vector: bool, access: &[Access]) -> Function {
     k.finish()
 }
 
-fn check(name: &str, backend: &Cranelift, case: &Case, vector: bool, access: &[Access]) -> Vec<String> {
+fn check(
+    name: &str,
+    backend: &Cranelift,
+    case: &Case,
+    vector: bool,
+    access: &[Access],
+) -> Vec<String> {
     let function = kernel(case, vector, access);
     let code = compile(backend, &function);
     let mut columns = columns(&case.args);
@@ -139,7 +145,12 @@ fn check_all(vector: bool, pick: impl Fn(usize, usize) -> Vec<Access>) {
             wrong.extend(check(name, backend, case, vector, &access));
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(60)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(60)].join("\n")
+    );
 }
 
 #[test]
