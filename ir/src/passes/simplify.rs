@@ -444,7 +444,7 @@ fn with_int(op: Opcode, a: Value, k: Scalar) -> Option<New> {
         Opcode::And if ones => is_a,
         Opcode::Or if ones => Some(New::Const(k)),
         Opcode::Xor if ones => Some(New::Op(Opcode::Not, Imm::None, vec![a])),
-        Opcode::Shl | Opcode::Shr if k.bits() % dtype.bits() as u128 == 0 => is_a,
+        Opcode::Shl | Opcode::Shr if k.bits().is_multiple_of(dtype.bits() as u128) => is_a,
         Opcode::Mul if power => Some(New::WithConst(Opcode::Shl, a, log2)),
         Opcode::Div if power && dtype.is_unsigned_int() => {
             Some(New::WithConst(Opcode::Shr, a, log2))
