@@ -57,3 +57,30 @@ fn library_is_right() {
     let n = crate::library::library().program.functions.len();
     assert!(n > 10);
 }
+
+#[test]
+fn examples_pass_and_lower() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let mut n = 0;
+    for entry in std::fs::read_dir(folder).expect("examples") {
+        let path = entry.expect("entry").path();
+        if path.extension().is_none_or(|e| e != "k") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("text");
+        let source = Source::new(path.to_string_lossy(), text);
+        let checked = check(&source).unwrap_or_else(|d| {
+            panic!("{}", crate::render::render(&d, &[&source], false));
+        });
+        for signature in checked.signatures() {
+            for dtype in [DType::F32, DType::F64] {
+                let generics = vec![dtype; signature.generics.len()];
+                let (module, _) = checked.kernel(&signature.name, &generics).expect("lowers");
+                verify(&module);
+            }
+        }
+        assert!(checked.host().is_some(), "{path:?}");
+        n += 1;
+    }
+    assert!(n >= 8, "{n} examples");
+}

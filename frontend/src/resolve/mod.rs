@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Const, FnId, Function, Program};
 use crate::source::{Source, Span};
 use crate::types::Ty;
-use body::BodyResolver;
+pub use body::BodyResolver;
 use kjit_ir::{Class, DType};
 use rustc_hash::FxHashMap;
 use suggest::{did_you_mean, nearest};
@@ -111,7 +111,12 @@ pub fn collect_items<'a>(units: &[Unit<'a>], diagnostics: &mut Vec<Diagnostic>) 
 }
 
 /// Two things of one name.
-fn duplicate(source: &Source, ident: &ast::Ident, at: &Source, first: Span) -> Diagnostic {
+pub(crate) fn duplicate(
+    source: &Source,
+    ident: &ast::Ident,
+    at: &Source,
+    first: Span,
+) -> Diagnostic {
     Diagnostic::new(
         Code::DuplicateName,
         source,
