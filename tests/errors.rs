@@ -3,7 +3,7 @@
 //! The program is the text before that line; after it stand the messages as `kjit check` prints them,
 //! without colour, under the name of the file. `KJIT_BLESS=1` writes the messages anew: read the diff.
 
-use kjit_frontend::{Source, check, render::render};
+use kjit_frontend::{Source, check, diagnostic::Code, render::render};
 use std::path::Path;
 
 const MARK: &str = "// expect:";
@@ -63,4 +63,35 @@ fn comment(message: &str) -> String {
         .lines()
         .map(|line| format!("// {line}").trim_end().to_string() + "\n")
         .collect()
+}
+
+/// The first example of each section of the page of errors has the mistake the section is about.
+#[test]
+fn examples_of_the_page_of_errors() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/errors.md");
+    let page = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut failures = Vec::new();
+    let mut checked = 0;
+    for section in page.split("\n## ").skip(1) {
+        let code = &section[..5];
+        let Some(example) = section
+            .split("```text\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next())
+        else {
+            continue;
+        };
+        checked += 1;
+        let source = Source::new(format!("{code}.k"), example);
+        match check(&source) {
+            Ok(_) => failures.push(format!("{code}: the example is right\n{example}")),
+            Err(list) if list.iter().any(|d| d.code.as_str() != code) => {
+                failures.push(render(&list, &[&source], false));
+            }
+            Err(_) => {}
+        }
+    }
+    // all but those of E0106 and E0108, which would be too long
+    assert_eq!(checked, Code::ALL.len() - 2);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
