@@ -6,16 +6,20 @@ use crate::element::with_element;
 use crate::{Array, Result, RuntimeError};
 use kjit_ir::DType;
 use std::fmt::Write as _;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
 /// Reads a table as f64: two axes, or one if it has a single column.
-pub(super) fn read(input: impl Read, name: &str) -> Result<Array> {
+pub(super) fn read(mut input: impl Read, name: &str) -> Result<Array> {
+    let mut text = Vec::new();
+    input
+        .read_to_end(&mut text)
+        .map_err(|e| RuntimeError::io(format!("cannot read {name}: {}", io_reason(&e))))?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
         .comment(Some(b'#'))
-        .from_reader(BufReader::with_capacity(1 << 16, input));
+        .from_reader(text.as_slice());
     let mut record = csv::ByteRecord::new();
     let mut values: Vec<f64> = Vec::new();
     let (mut rows, mut columns) = (0usize, 0usize);
@@ -23,20 +27,19 @@ pub(super) fn read(input: impl Read, name: &str) -> Result<Array> {
         match reader.read_byte_record(&mut record) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(e) => {
-                let reason = match e.into_kind() {
-                    csv::ErrorKind::Io(e) => io_reason(&e),
-                    _ => "it is not comma-separated text".to_string(),
-                };
-                return Err(RuntimeError::io(format!("cannot read {name}: {reason}")));
+            Err(_) => {
+                return Err(RuntimeError::io(format!(
+                    "cannot read {name}: it is not comma-separated text"
+                )));
             }
         }
-        let line = record.position().map_or(0, |p| p.line());
+        let line = || record.position().map_or(0, |p| line_of(&text, p));
         if rows == 0 {
             columns = record.len();
         } else if record.len() != columns {
             return Err(RuntimeError::io(format!(
-                "line {line} of {name} has {} fields where the first has {columns}",
+                "line {} of {name} has {} fields where the first has {columns}",
+                line(),
                 record.len()
             ))
             .help("give every line the same number of fields"));
@@ -46,7 +49,8 @@ pub(super) fn read(input: impl Read, name: &str) -> Result<Array> {
             let Some(value) = value else {
                 let shown: String = String::from_utf8_lossy(field).chars().take(20).collect();
                 return Err(RuntimeError::io(format!(
-                    "line {line} of {name} has `{}` where a number belongs",
+                    "line {} of {name} has `{}` where a number belongs",
+                    line(),
                     shown.escape_debug()
                 ))
                 .help("start lines that are not data with `#`"));
@@ -60,6 +64,27 @@ pub(super) fn read(input: impl Read, name: &str) -> Result<Array> {
     } else {
         Array::from_vec(values, &[rows, columns])
     }
+}
+
+/// The line of a record, whose position may be that of blank lines and comments before it.
+fn line_of(text: &[u8], position: &csv::Position) -> u64 {
+    let mut line = position.line();
+    let mut rest = text.get(position.byte() as usize..).unwrap_or_default();
+    // The end of the record before may still be there.
+    if rest.starts_with(b"\n") && position.byte() > 0 && text[position.byte() as usize - 1] == b'\r'
+    {
+        rest = &rest[1..];
+        line += 1;
+    }
+    while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        let blank = rest[..end].iter().all(|b| *b == b'\r');
+        if !blank && !rest.starts_with(b"#") {
+            break;
+        }
+        rest = &rest[end + 1..];
+        line += 1;
+    }
+    line
 }
 
 /// An error unless the array is a table.

@@ -73,7 +73,9 @@ pub fn check_save_path(path: &str) -> Result<()> {
         .help("create the folder first"));
     }
     if Path::new(file).is_dir() {
-        return Err(RuntimeError::io(format!("cannot write {file}: it is a folder")));
+        return Err(RuntimeError::io(format!(
+            "cannot write {file}: it is a folder"
+        )));
     }
     Ok(())
 }
@@ -103,10 +105,10 @@ fn split(path: &str) -> Result<(&str, Format<'_>)> {
     if let Some(at) = lower.find(".npz:") {
         let member = &path[at + 5..];
         if member.is_empty() || member.contains(['/', '\\', '\0']) {
-            return Err(
-                RuntimeError::io(format!("`{member}` cannot be the name of an .npz member"))
-                    .help("name it as in `file.npz:name`"),
-            );
+            return Err(RuntimeError::io(format!(
+                "`{member}` cannot be the name of an .npz member"
+            ))
+            .help("name it as in `file.npz:name`"));
         }
         return Ok((&path[..at + 4], Format::Npz(Some(member))));
     }
@@ -116,10 +118,10 @@ fn split(path: &str) -> Result<(&str, Format<'_>)> {
         Some("csv") => Format::Csv,
         Some("png") => Format::Png,
         _ => {
-            return Err(
-                RuntimeError::io(format!("the name {path} does not say what kind of file it is"))
-                    .help("end it in .npy, .npz, .csv or .png"),
-            );
+            return Err(RuntimeError::io(format!(
+                "the name {path} does not say what kind of file it is"
+            ))
+            .help("end it in .npy, .npz, .csv or .png"));
         }
     };
     Ok((path, format))

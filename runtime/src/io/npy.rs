@@ -122,9 +122,9 @@ pub(super) fn write(out: &mut impl Write, array: &Array) -> io::Result<()> {
     } else {
         array.to_contiguous().map_err(io::Error::other)?
     };
-    let bytes = laid_out.bytes().ok_or_else(|| {
-        io::Error::other("bug in kjit: an array to be written is not contiguous")
-    })?;
+    let bytes = laid_out
+        .bytes()
+        .ok_or_else(|| io::Error::other("bug in kjit: an array to be written is not contiguous"))?;
     out.write_all(bytes)
 }
 
@@ -177,9 +177,21 @@ fn header_bytes(array: &Array, fortran: bool) -> Vec<u8> {
 
 fn swap_bytes(bytes: &mut [u8], size: usize) {
     match size {
-        2 => bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|e| e.reverse()),
-        4 => bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|e| e.reverse()),
-        8 => bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|e| e.reverse()),
+        2 => bytes
+            .as_chunks_mut::<2>()
+            .0
+            .iter_mut()
+            .for_each(|e| e.reverse()),
+        4 => bytes
+            .as_chunks_mut::<4>()
+            .0
+            .iter_mut()
+            .for_each(|e| e.reverse()),
+        8 => bytes
+            .as_chunks_mut::<8>()
+            .0
+            .iter_mut()
+            .for_each(|e| e.reverse()),
         _ => {}
     }
 }
@@ -262,7 +274,9 @@ fn parse_descr(descr: &str) -> std::result::Result<(DType, bool), Problem> {
                 "c8" => "complex64",
                 _ => "complex128",
             };
-            return Err(Problem::DType(format!("its dtype {name} is not supported yet")));
+            return Err(Problem::DType(format!(
+                "its dtype {name} is not supported yet"
+            )));
         }
         _ => {
             let known = descr.len() <= 20 && descr.chars().all(|c| c.is_ascii_graphic());
@@ -345,7 +359,10 @@ impl<'a> Parser<'a> {
         while !self.eat(')') {
             self.skip_blanks();
             let digits = self.rest.len()
-                - self.rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+                - self
+                    .rest
+                    .trim_start_matches(|c: char| c.is_ascii_digit())
+                    .len();
             let (number, rest) = self.rest.split_at(digits);
             let Ok(extent) = number.parse::<usize>() else {
                 return malformed("its header has a shape that is not a tuple of sizes");

@@ -27,8 +27,7 @@ pub(super) fn read(input: Input, member: Option<&str>, path: &str) -> Result<Arr
     };
     let Some(index) = archive.index_for_name(&entry) else {
         let name = member.unwrap_or(&entry);
-        return Err(RuntimeError::io(format!("{path} has no member `{name}`"))
-            .help(list(&archive)));
+        return Err(RuntimeError::io(format!("{path} has no member `{name}`")).help(list(&archive)));
     };
     let mut file = archive.by_index(index).map_err(|e| bad(path, e))?;
     let shown = format!("{path}:{}", entry.trim_end_matches(".npy"));

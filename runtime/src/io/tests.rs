@@ -26,7 +26,9 @@ fn files_by_numpy() {
     let mut seen = 0;
     for entry in fs::read_dir(golden("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let Some(stem) = name.strip_suffix(".npy") else { continue };
+        let Some(stem) = name.strip_suffix(".npy") else {
+            continue;
+        };
         seen += 1;
         let loaded = load(&golden(&name));
         if stem.starts_with("unsupported") {
@@ -53,13 +55,30 @@ fn files_by_numpy() {
         assert_eq!(array.shape(), shape, "{name}");
     }
     assert_eq!(seen, 30);
-    assert_eq!(values(&load(&golden("two.npz:x")).unwrap()), [0.0, 1.0, 2.0]);
-    assert_eq!(values(&load(&golden("two.npz:y")).unwrap()), [0.0, 1.0, 2.0, 3.0]);
-    assert_eq!(load(&golden("packed.npz")).unwrap().to_vec::<i64>().unwrap(), (0..1000).collect::<Vec<_>>());
+    assert_eq!(
+        values(&load(&golden("two.npz:x")).unwrap()),
+        [0.0, 1.0, 2.0]
+    );
+    assert_eq!(
+        values(&load(&golden("two.npz:y")).unwrap()),
+        [0.0, 1.0, 2.0, 3.0]
+    );
+    assert_eq!(
+        load(&golden("packed.npz"))
+            .unwrap()
+            .to_vec::<i64>()
+            .unwrap(),
+        (0..1000).collect::<Vec<_>>()
+    );
     let error = load(&golden("two.npz:q")).unwrap_err();
     assert!(error.message.ends_with("has no member `q`"), "{error}");
     assert_eq!(error.help.as_deref(), Some("it has x, y"));
-    assert!(load(&golden("two.npz")).unwrap_err().message.ends_with("has 2 members and none was named"));
+    assert!(
+        load(&golden("two.npz"))
+            .unwrap_err()
+            .message
+            .ends_with("has 2 members and none was named")
+    );
 }
 
 /// What kjit writes, kjit reads back the same; and NumPy's bytes are reproduced.
@@ -68,21 +87,33 @@ fn round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     for dtype in DType::ALL.iter().copied().filter(|d| d.is_supported()) {
-        let base = Array::from_vec((0..24u8).collect(), &[2, 3, 4]).unwrap().cast(dtype).unwrap();
-        let half = SliceIndex::Range { start: None, end: None, step: -2 };
+        let base = Array::from_vec((0..24u8).collect(), &[2, 3, 4])
+            .unwrap()
+            .cast(dtype)
+            .unwrap();
+        let half = SliceIndex::Range {
+            start: None,
+            end: None,
+            step: -2,
+        };
         let empty = SliceIndex::range(Some(1), Some(1));
         let views = [
             base.clone(),
             base.transpose(),
             base.slice(&[SliceIndex::ALL, half, half]).unwrap(),
-            base.slice(&[SliceIndex::At(0), SliceIndex::At(1), SliceIndex::At(2)]).unwrap(),
+            base.slice(&[SliceIndex::At(0), SliceIndex::At(1), SliceIndex::At(2)])
+                .unwrap(),
             base.slice(&[SliceIndex::ALL, empty]).unwrap(),
         ];
         for (i, array) in views.iter().enumerate() {
             for name in ["a.npy", "a.npz:m"] {
                 save(&path(name), array).unwrap();
                 let back = load(&path(name)).unwrap();
-                assert_eq!((back.dtype(), back.shape()), (dtype, array.shape()), "{name} {i}");
+                assert_eq!(
+                    (back.dtype(), back.shape()),
+                    (dtype, array.shape()),
+                    "{name} {i}"
+                );
                 assert_eq!(values(&back), values(array), "{name} {dtype} {i}");
             }
         }
@@ -100,20 +131,35 @@ fn round_trips() {
     assert_eq!(values(&load(&path("b.npz:one")).unwrap()), [3.0]);
     assert_eq!(values(&load(&path("b.npz:two")).unwrap()), [2.0]);
 
-    let table = Array::from_vec(vec![1.5f64, -0.0, f64::INFINITY, 1e300, 0.1, 3.0], &[3, 2]).unwrap();
+    let table =
+        Array::from_vec(vec![1.5f64, -0.0, f64::INFINITY, 1e300, 0.1, 3.0], &[3, 2]).unwrap();
     save(&path("t.csv"), &table).unwrap();
     assert_eq!(load(&path("t.csv")).unwrap().bytes(), table.bytes());
-    save(&path("t.csv"), &Array::from_vec(vec![true, false], &[2]).unwrap()).unwrap();
+    save(
+        &path("t.csv"),
+        &Array::from_vec(vec![true, false], &[2]).unwrap(),
+    )
+    .unwrap();
     assert_eq!(fs::read_to_string(path("t.csv")).unwrap(), "1\n0\n");
     assert_eq!(load(&path("t.csv")).unwrap().shape(), [2]);
 
-    for (shape, dtype) in [(vec![3, 5], DType::F64), (vec![3, 5, 3], DType::U8), (vec![2, 2], DType::Bool)] {
+    for (shape, dtype) in [
+        (vec![3, 5], DType::F64),
+        (vec![3, 5, 3], DType::U8),
+        (vec![2, 2], DType::Bool),
+    ] {
         save(&path("p.png"), &Array::zeros(dtype, &shape).unwrap()).unwrap();
         let file = std::io::BufReader::new(fs::File::open(path("p.png")).unwrap());
         let reader = png::Decoder::new(file).read_info().unwrap();
-        assert_eq!((reader.info().height as usize, reader.info().width as usize), (shape[0], shape[1]));
+        assert_eq!(
+            (reader.info().height as usize, reader.info().width as usize),
+            (shape[0], shape[1])
+        );
     }
-    let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let left: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
     assert_eq!(left.len(), 5, "no temporary files stay behind: {left:?}");
 }
 
@@ -139,7 +185,10 @@ fn wrong_headers() {
     long[6] = 2;
     long.splice(8..10, u32::MAX.to_le_bytes());
     let dict = |descr: &str, fortran: &str, shape: &str| {
-        with_data(&format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}}}"), 8)
+        with_data(
+            &format!("{{'descr': {descr}, 'fortran_order': {fortran}, 'shape': {shape}}}"),
+            8,
+        )
     };
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (vec![], "shorter than the header"),
@@ -159,12 +208,21 @@ fn wrong_headers() {
         (dict("'<f4'", "False", "2"), "lacks a `(`"),
         (dict("'<f4'", "False", "(-2,)"), "tuple of sizes"),
         (dict("'<f4'", "False", "(2.5,)"), "lacks a `)`"),
-        (dict("'<f4'", "False", "(99999999999999999999,)"), "tuple of sizes"),
-        (dict("'<f4'", "False", "(4611686018427387904, 4)"), "more elements than memory"),
+        (
+            dict("'<f4'", "False", "(99999999999999999999,)"),
+            "tuple of sizes",
+        ),
+        (
+            dict("'<f4'", "False", "(4611686018427387904, 4)"),
+            "more elements than memory",
+        ),
         (dict("'<f4'", "False", "(1000000000000,)"), "truncated"),
         (dict("'<f4'", "False", "(3,)"), "truncated"),
         (dict("'<f4'", "False", "(1,)"), "4 bytes follow"),
-        (dict("'<f4'", "False", &format!("({})", "1,".repeat(65))), "64 axes"),
+        (
+            dict("'<f4'", "False", &format!("({})", "1,".repeat(65))),
+            "64 axes",
+        ),
         (dict("'|O'", "False", "(2,)"), "its dtype |O"),
         (dict("'<f2'", "False", "(4,)"), "float16"),
         (dict("'<c8'", "False", "(1,)"), "complex64"),
@@ -173,7 +231,10 @@ fn wrong_headers() {
     ];
     for (bytes, expected) in &cases {
         let error = read(bytes).unwrap_err();
-        assert!(error.message.contains(expected) && error.message.contains("x.npy"), "{expected}: {error}");
+        assert!(
+            error.message.contains(expected) && error.message.contains("x.npy"),
+            "{expected}: {error}"
+        );
         assert!(error.help.is_some(), "{expected}");
     }
 }
@@ -225,21 +286,58 @@ fn wrong_tables_and_names() {
         fs::write(path("t.csv"), text).unwrap();
         load(&path("t.csv"))
     };
-    let reason = |text: &str| table(text).unwrap_err().message.replace(&path("t.csv"), "t.csv");
-    assert_eq!(reason("1,2\n3\n"), "line 2 of t.csv has 1 fields where the first has 2");
-    assert_eq!(reason("1,2\n\n3,x\n"), "line 3 of t.csv has `x` where a number belongs");
-    assert_eq!(reason("a\u{7}b\n"), "line 1 of t.csv has `a\\u{7}b` where a number belongs");
-    assert_eq!(values(&table("# two columns\n 1 , 2e0\n-inf,nan\n").unwrap())[..3], [1.0, 2.0, f64::NEG_INFINITY]);
+    let reason = |text: &str| {
+        table(text)
+            .unwrap_err()
+            .message
+            .replace(&path("t.csv"), "t.csv")
+    };
+    assert_eq!(
+        reason("1,2\n3\n"),
+        "line 2 of t.csv has 1 fields where the first has 2"
+    );
+    assert_eq!(
+        reason("1,2\n\n3,x\n"),
+        "line 3 of t.csv has `x` where a number belongs"
+    );
+    assert_eq!(
+        reason("# head\r\n1,2\r\n\r\n# more\r\n3,x\r\n"),
+        "line 5 of t.csv has `x` where a number belongs"
+    );
+    assert_eq!(
+        reason("a\u{7}b\n"),
+        "line 1 of t.csv has `a\\u{7}b` where a number belongs"
+    );
+    assert_eq!(
+        values(&table("# two columns\n 1 , 2e0\n-inf,nan\n").unwrap())[..3],
+        [1.0, 2.0, f64::NEG_INFINITY]
+    );
     assert_eq!(table("").unwrap().shape(), [0]);
 
     let x = Array::zeros(DType::F32, &[2, 2, 2]).unwrap();
-    for name in ["x", "x.txt", "x.npz:", "x.npz:a/b", "no/such/x.npy", "t.csv", "x.png"] {
+    for name in [
+        "x",
+        "x.txt",
+        "x.npz:",
+        "x.npz:a/b",
+        "no/such/x.npy",
+        "t.csv",
+        "x.png",
+    ] {
         assert!(save(&path(name), &x).is_err(), "{name}");
     }
     assert!(check_save_path(&path("x.npy")).is_ok());
-    assert!(check_save_path(&path("no/such/x.npy")).unwrap_err().help.is_some());
+    assert!(
+        check_save_path(&path("no/such/x.npy"))
+            .unwrap_err()
+            .help
+            .is_some()
+    );
     let missing = load("no/such.npy").unwrap_err();
-    assert_eq!(missing.message, "cannot read no/such.npy: no such file or directory");
+    assert_eq!(
+        missing.message,
+        "cannot read no/such.npy: no such file or directory"
+    );
     assert!(Path::new(&path("t.csv")).exists());
     assert!(!Path::new(&path("x.png")).exists());
 }

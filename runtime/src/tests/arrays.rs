@@ -17,13 +17,23 @@ fn span(start: impl Into<Option<i64>>, end: impl Into<Option<i64>>) -> SliceInde
 }
 
 fn step(start: impl Into<Option<i64>>, end: impl Into<Option<i64>>, step: i64) -> SliceIndex {
-    SliceIndex::Range { start: start.into(), end: end.into(), step }
+    SliceIndex::Range {
+        start: start.into(),
+        end: end.into(),
+        step,
+    }
 }
 
 /// Expectations are NumPy's for the same index.
 #[test]
 fn slices() {
-    let line = |index: SliceIndex| counting(&[10]).slice(&[index]).unwrap().to_vec::<i32>().unwrap();
+    let line = |index: SliceIndex| {
+        counting(&[10])
+            .slice(&[index])
+            .unwrap()
+            .to_vec::<i32>()
+            .unwrap()
+    };
     let cases: &[(SliceIndex, &[i32])] = &[
         (at(3), &[3]),
         (at(-1), &[9]),
@@ -50,16 +60,28 @@ fn slices() {
         assert_eq!(line(*index), *expected, "{index:?}");
     }
     let table = counting(&[3, 4]);
-    assert_eq!(table.slice(&[at(1)]).unwrap().to_vec::<i32>().unwrap(), [4, 5, 6, 7]);
+    assert_eq!(
+        table.slice(&[at(1)]).unwrap().to_vec::<i32>().unwrap(),
+        [4, 5, 6, 7]
+    );
     let part = table.slice(&[span(1, None), step(None, None, -2)]).unwrap();
     assert_eq!(part.shape(), [2, 2]);
     assert_eq!(part.to_vec::<i32>().unwrap(), [7, 5, 11, 9]);
     assert_eq!(part.transpose().to_vec::<i32>().unwrap(), [7, 11, 5, 9]);
     let message = |index: &[SliceIndex]| table.slice(index).unwrap_err().message;
-    assert_eq!(message(&[at(3)]), "index 3 is out of bounds for axis 0 with 3 elements");
-    assert_eq!(message(&[at(0), at(-5)]), "index -5 is out of bounds for axis 1 with 4 elements");
+    assert_eq!(
+        message(&[at(3)]),
+        "index 3 is out of bounds for axis 0 with 3 elements"
+    );
+    assert_eq!(
+        message(&[at(0), at(-5)]),
+        "index -5 is out of bounds for axis 1 with 4 elements"
+    );
     assert_eq!(message(&[at(0); 3]), "3 indices for an array with 2 axes");
-    assert_eq!(message(&[step(0, 1, 0)]), "the step of a slice cannot be zero");
+    assert_eq!(
+        message(&[step(0, 1, 0)]),
+        "the step of a slice cannot be zero"
+    );
 }
 
 #[test]
@@ -70,14 +92,30 @@ fn broadcasting() {
         (&[&[2, 1], &[1, 3]], Ok(&[2, 3])),
         (&[&[5, 1, 4], &[3, 1], &[]], Ok(&[5, 3, 4])),
         (&[&[0], &[1]], Ok(&[0])),
-        (&[&[3], &[4]], Err("shapes (3,) and (4,) cannot be broadcast together")),
-        (&[&[0], &[2]], Err("shapes (0,) and (2,) cannot be broadcast together")),
-        (&[&[2, 3], &[1, 1], &[2]], Err("shapes (2, 3) and (2,) cannot be broadcast together")),
-        (&[&[2, 1], &[1, 3], &[2, 2]], Err("shapes (1, 3) and (2, 2) cannot be broadcast together")),
+        (
+            &[&[3], &[4]],
+            Err("shapes (3,) and (4,) cannot be broadcast together"),
+        ),
+        (
+            &[&[0], &[2]],
+            Err("shapes (0,) and (2,) cannot be broadcast together"),
+        ),
+        (
+            &[&[2, 3], &[1, 1], &[2]],
+            Err("shapes (2, 3) and (2,) cannot be broadcast together"),
+        ),
+        (
+            &[&[2, 1], &[1, 3], &[2, 2]],
+            Err("shapes (1, 3) and (2, 2) cannot be broadcast together"),
+        ),
     ];
     for (shapes, expected) in cases {
         let got = broadcast_shapes(shapes).map_err(|e| e.message);
-        assert_eq!(got.as_deref().map_err(|e| e.as_str()), *expected, "{shapes:?}");
+        assert_eq!(
+            got.as_deref().map_err(|e| e.as_str()),
+            *expected,
+            "{shapes:?}"
+        );
     }
     let row = counting(&[3]).broadcast_to(&[2, 3]).unwrap();
     assert_eq!(row.to_vec::<i32>().unwrap(), [0, 1, 2, 0, 1, 2]);
@@ -89,7 +127,10 @@ fn broadcasting() {
 fn reshape_and_layout() -> Result<()> {
     let table = counting(&[2, 3]);
     assert_eq!(table.reshape(&[3, 2])?.to_vec::<i32>()?, [0, 1, 2, 3, 4, 5]);
-    assert_eq!(table.transpose().reshape(&[6])?.to_vec::<i32>()?, [0, 3, 1, 4, 2, 5]);
+    assert_eq!(
+        table.transpose().reshape(&[6])?.to_vec::<i32>()?,
+        [0, 3, 1, 4, 2, 5]
+    );
     assert!(table.transpose().is_fortran_contiguous() && !table.transpose().is_contiguous());
     assert!(counting(&[1, 3]).transpose().is_contiguous());
     assert_eq!(
@@ -98,7 +139,11 @@ fn reshape_and_layout() -> Result<()> {
     );
     let huge = Array::zeros(DType::F64, &[usize::MAX, 2]).unwrap_err();
     assert_eq!(huge.kind, crate::ErrorKind::Limit);
-    assert!(Array::zeros(DType::F64, &[usize::MAX, 0])?.to_vec::<f64>()?.is_empty());
+    assert!(
+        Array::zeros(DType::F64, &[usize::MAX, 0])?
+            .to_vec::<f64>()?
+            .is_empty()
+    );
     Ok(())
 }
 
@@ -107,7 +152,10 @@ fn writing_is_not_seen_through_other_handles() -> Result<()> {
     let mut table = counting(&[2, 3]);
     let before = table.clone();
     let column = table.slice(&[SliceIndex::ALL, at(0)])?;
-    table.assign(&[SliceIndex::ALL, at(0)], &Array::from_vec(vec![10i8, 20], &[2])?)?;
+    table.assign(
+        &[SliceIndex::ALL, at(0)],
+        &Array::from_vec(vec![10i8, 20], &[2])?,
+    )?;
     assert_eq!(table.to_vec::<i32>()?, [10, 1, 2, 20, 4, 5]);
     assert_eq!(before.to_vec::<i32>()?, [0, 1, 2, 3, 4, 5]);
     assert_eq!(column.to_vec::<i32>()?, [0, 3]);
@@ -128,9 +176,15 @@ fn elements() -> Result<()> {
     let table = counting(&[2, 3]);
     assert_eq!(table.get(&[1, 2])?, Scalar::int(DType::I32, 5));
     assert!(table.get(&[2, 0]).is_err() && table.get(&[0]).is_err() && table.item().is_err());
-    assert_eq!(Array::scalar(Scalar::bool(true)).item()?, Scalar::bool(true));
+    assert_eq!(
+        Array::scalar(Scalar::bool(true)).item()?,
+        Scalar::bool(true)
+    );
     assert!(table.to_vec::<f32>().is_err());
-    assert_eq!(table.cast(DType::U8)?.transpose().to_vec::<u8>()?, [0, 3, 1, 4, 2, 5]);
+    assert_eq!(
+        table.cast(DType::U8)?.transpose().to_vec::<u8>()?,
+        [0, 3, 1, 4, 2, 5]
+    );
     assert_eq!(table.as_slice::<i32>().unwrap().len(), 6);
     assert!(Array::zeros(DType::F16, &[2])?.cast(DType::F32).is_err());
     Ok(())

@@ -7,7 +7,12 @@ use kjit_ir::{
 };
 
 pub(super) fn param(name: &str, dtype: DType, mode: ArrayMode) -> ArrayParam {
-    ArrayParam { name: name.into(), dtype, mode, access: Access::Strided }
+    ArrayParam {
+        name: name.into(),
+        dtype,
+        mode,
+        access: Access::Strided,
+    }
 }
 
 /// `z = a * x + y` on i64, where wrong elements cannot hide in rounding.
@@ -28,8 +33,18 @@ fn guarded() -> Function {
     let x = b.array(param("x", DType::I64, ArrayMode::In));
     let i = b.array(param("i", DType::I64, ArrayMode::Index));
     let z = b.array(param("z", DType::I64, ArrayMode::Out));
-    let kind = TrapKind::IndexOutOfBounds { array: "t".into(), len: 4 };
-    let trap = b.trap(Trap { kind, loc: Loc { file: 1, start: 7, end: 9 } });
+    let kind = TrapKind::IndexOutOfBounds {
+        array: "t".into(),
+        len: 4,
+    };
+    let trap = b.trap(Trap {
+        kind,
+        loc: Loc {
+            file: 1,
+            start: 7,
+            end: 9,
+        },
+    });
     let (x, i) = (b.load(x), b.load(i));
     let zero = b.int(DType::I64, 0);
     let ok = b.binary(Opcode::Ge, x, zero);
@@ -48,8 +63,14 @@ pub(super) fn engines() -> Vec<Engine> {
         ..base()
     };
     [
-        EngineOptions { interp: true, ..base() },
-        EngineOptions { scalar: true, ..base() },
+        EngineOptions {
+            interp: true,
+            ..base()
+        },
+        EngineOptions {
+            scalar: true,
+            ..base()
+        },
         base(),
         parallel(2, Schedule::Static),
         parallel(3, Schedule::Dynamic),
@@ -69,12 +90,20 @@ fn odd_array(rng: &mut Rng, shape: &[usize]) -> Array {
             *n = 1;
         }
     }
-    let leading = if rng.below(4) == 0 { rng.below(kept.len() + 1) } else { 0 };
+    let leading = if rng.below(4) == 0 {
+        rng.below(kept.len() + 1)
+    } else {
+        0
+    };
     let kept = &kept[leading..];
     let flip = rng.below(3) == 0;
     let step = 1 + rng.below(2) as i64;
     let full: Vec<usize> = kept.iter().map(|n| n * step as usize).collect();
-    let full: Vec<usize> = if flip { full.iter().rev().copied().collect() } else { full };
+    let full: Vec<usize> = if flip {
+        full.iter().rev().copied().collect()
+    } else {
+        full
+    };
     let n = full.iter().product();
     let narrow = rng.below(4) == 0;
     let array = if narrow {
@@ -88,18 +117,30 @@ fn odd_array(rng: &mut Rng, shape: &[usize]) -> Array {
     let backwards = rng.below(3) == 0;
     let index: Vec<SliceIndex> = kept
         .iter()
-        .map(|_| SliceIndex::Range { start: None, end: None, step: if backwards { -step } else { step } })
+        .map(|_| SliceIndex::Range {
+            start: None,
+            end: None,
+            step: if backwards { -step } else { step },
+        })
         .collect();
     array.slice(&index).unwrap()
 }
 
 fn wide(array: &Array, shape: &[usize]) -> Vec<i64> {
-    array.broadcast_to(shape).unwrap().cast(DType::I64).unwrap().to_vec().unwrap()
+    array
+        .broadcast_to(shape)
+        .unwrap()
+        .cast(DType::I64)
+        .unwrap()
+        .to_vec()
+        .unwrap()
 }
 
 fn expected_saxpy(inputs: &[Array], shape: &[usize]) -> Vec<i64> {
     let [a, x, y] = [0, 1, 2].map(|i| wide(&inputs[i], shape));
-    (0..a.len()).map(|i| a[i].wrapping_mul(x[i]).wrapping_add(y[i])).collect()
+    (0..a.len())
+        .map(|i| a[i].wrapping_mul(x[i]).wrapping_add(y[i]))
+        .collect()
 }
 
 #[test]
@@ -107,8 +148,17 @@ fn every_layout_on_every_engine() {
     let mut rng = Rng(11);
     let kernel = Kernel::new(saxpy());
     let engines = engines();
-    let fixed: [&[usize]; 9] =
-        [&[], &[0], &[1], &[17], &[5, 0, 3], &[3000], &[700, 3], &[3, 700], &[9, 8, 40]];
+    let fixed: [&[usize]; 9] = [
+        &[],
+        &[0],
+        &[1],
+        &[17],
+        &[5, 0, 3],
+        &[3000],
+        &[700, 3],
+        &[3, 700],
+        &[9, 8, 40],
+    ];
     for case in 0..120 {
         let shape: Vec<usize> = match fixed.get(case / 4) {
             Some(shape) => shape.to_vec(),
@@ -117,9 +167,16 @@ fn every_layout_on_every_engine() {
         let inputs: Vec<Array> = (0..3).map(|_| odd_array(&mut rng, &shape)).collect();
         let expected = expected_saxpy(&inputs, &shape);
         for engine in &engines {
-            let out = engine.call(&kernel, &inputs, &shape, &[DType::I64]).unwrap().remove(0);
+            let out = engine
+                .call(&kernel, &inputs, &shape, &[DType::I64])
+                .unwrap()
+                .remove(0);
             assert_eq!(out.shape(), shape);
-            assert_eq!(out.to_vec::<i64>().unwrap(), expected, "case {case} {inputs:?} {engine:?}");
+            assert_eq!(
+                out.to_vec::<i64>().unwrap(),
+                expected,
+                "case {case} {inputs:?} {engine:?}"
+            );
         }
     }
 }
@@ -130,10 +187,22 @@ fn large_arrays_on_many_threads() {
     let n = 300_007;
     let x = Array::from_vec((0..n as i64).collect(), &[n]).unwrap();
     let a = Array::from_vec(vec![3i64], &[]).unwrap();
-    let inputs = [a, x.clone(), x.slice(&[SliceIndex::Range { start: None, end: None, step: -1 }]).unwrap()];
+    let inputs = [
+        a,
+        x.clone(),
+        x.slice(&[SliceIndex::Range {
+            start: None,
+            end: None,
+            step: -1,
+        }])
+        .unwrap(),
+    ];
     let expected = expected_saxpy(&inputs, &[n]);
     for engine in &engines()[1..] {
-        let out = engine.call(&kernel, &inputs, &[n], &[DType::I64]).unwrap().remove(0);
+        let out = engine
+            .call(&kernel, &inputs, &[n], &[DType::I64])
+            .unwrap()
+            .remove(0);
         assert!(out.to_vec::<i64>().unwrap() == expected, "{engine:?}");
     }
 }
@@ -147,7 +216,10 @@ fn traps_and_index() {
         for n in [1usize, 5, 4097, 100_003] {
             let values: Vec<i64> = vec![1; n];
             let x = Array::from_vec(values.clone(), &[n]).unwrap();
-            let out = engine.call(&kernel, &[x], &[n], &[DType::I64]).unwrap().remove(0);
+            let out = engine
+                .call(&kernel, &[x], &[n], &[DType::I64])
+                .unwrap()
+                .remove(0);
             let expected: Vec<i64> = (1..=n as i64).collect();
             assert!(out.to_vec::<i64>().unwrap() == expected, "{n} {engine:?}");
             for bad in [0, n / 2, n - 1] {
@@ -156,7 +228,14 @@ fn traps_and_index() {
                 let x = Array::from_vec(values, &[n]).unwrap();
                 let error = engine.call(&kernel, &[x], &[n], &[DType::I64]).unwrap_err();
                 assert_eq!(error.message, "index out of bounds: `t` has 4 elements");
-                assert_eq!(error.loc, Loc { file: 1, start: 7, end: 9 });
+                assert_eq!(
+                    error.loc,
+                    Loc {
+                        file: 1,
+                        start: 7,
+                        end: 9
+                    }
+                );
             }
         }
     }
@@ -169,16 +248,35 @@ fn wrong_calls() {
     let x = Array::from_vec(vec![1i64, 2, 3], &[3]).unwrap();
     let f = Array::from_vec(vec![1.0f64], &[]).unwrap();
     let call = |inputs: &[Array], shape: &[usize], out: DType| {
-        engine.call(&kernel, inputs, shape, &[out]).unwrap_err().message
+        engine
+            .call(&kernel, inputs, shape, &[out])
+            .unwrap_err()
+            .message
     };
     let three = [x.clone(), x.clone(), x.clone()];
-    assert_eq!(call(&three[..2], &[3], DType::I64), "saxpy takes 3 inputs, not 2");
-    assert_eq!(call(&[f, x.clone(), x], &[3], DType::I64), "input `a` of saxpy is i64, not f64");
-    assert_eq!(call(&three, &[4], DType::I64), "an array of shape (3,) cannot be broadcast to (4,)");
+    assert_eq!(
+        call(&three[..2], &[3], DType::I64),
+        "saxpy takes 3 inputs, not 2"
+    );
+    assert_eq!(
+        call(&[f, x.clone(), x], &[3], DType::I64),
+        "input `a` of saxpy is i64, not f64"
+    );
+    assert_eq!(
+        call(&three, &[4], DType::I64),
+        "an array of shape (3,) cannot be broadcast to (4,)"
+    );
     assert_eq!(
         call(&three, &[3], DType::I32),
         "output `z` of saxpy is i64 and does not go into an array of i32"
     );
-    let no_threads = EngineOptions { target: Target::Parallel, threads: Some(0), ..Default::default() };
-    assert_eq!(Engine::new(no_threads).unwrap_err().message, "the number of threads cannot be 0");
+    let no_threads = EngineOptions {
+        target: Target::Parallel,
+        threads: Some(0),
+        ..Default::default()
+    };
+    assert_eq!(
+        Engine::new(no_threads).unwrap_err().message,
+        "the number of threads cannot be 0"
+    );
 }

@@ -8,7 +8,10 @@ use std::collections::HashMap;
 fn all_offsets(shape: &[usize], strides: &[isize]) -> Vec<isize> {
     let mut offsets = vec![0];
     for (n, s) in shape.iter().zip(strides) {
-        offsets = offsets.iter().flat_map(|o| (0..*n as isize).map(move |i| o + i * s)).collect();
+        offsets = offsets
+            .iter()
+            .flat_map(|o| (0..*n as isize).map(move |i| o + i * s))
+            .collect();
     }
     offsets
 }
@@ -20,7 +23,9 @@ fn visits_every_element_once() {
     let mut rng = Rng(7);
     for case in 0..3000 {
         let ndim = rng.below(5);
-        let shape: Vec<usize> = (0..ndim).map(|_| [0, 1, 1, 2, 3, 4, 5, 7][rng.below(16).min(7)]).collect();
+        let shape: Vec<usize> = (0..ndim)
+            .map(|_| [0, 1, 1, 2, 3, 4, 5, 7][rng.below(16).min(7)])
+            .collect();
         let operands = 1 + rng.below(3);
         let mut strides: Vec<Vec<isize>> = (0..operands)
             .map(|_| {
@@ -52,7 +57,13 @@ fn visits_every_element_once() {
             step *= shape[axis] as isize;
         }
         strides.push(index);
-        let layouts: Vec<Layout> = strides.iter().map(|s| Layout { strides: s, size: 4 }).collect();
+        let layouts: Vec<Layout> = strides
+            .iter()
+            .map(|s| Layout {
+                strides: s,
+                size: 4,
+            })
+            .collect();
         let order = if case % 2 == 0 { Order::Any } else { Order::C };
         let nest = LoopNest::plan(&shape, &layouts, order);
         assert_eq!(nest.size(), shape.iter().product::<usize>());
@@ -71,7 +82,11 @@ fn visits_every_element_once() {
                     *seen.entry(id).or_default() += 1;
                     linear.push(id);
                     for o in 0..operands {
-                        assert_eq!(offset(o), expected[o][id as usize], "case {case} {shape:?} {strides:?}");
+                        assert_eq!(
+                            offset(o),
+                            expected[o][id as usize],
+                            "case {case} {shape:?} {strides:?}"
+                        );
                         let (low, high) = nest.extent_of(o);
                         assert!((low..=high).contains(&offset(o)));
                     }
@@ -80,7 +95,10 @@ fn visits_every_element_once() {
                 at += n;
             }
         }
-        assert!(seen.len() == nest.size() && seen.values().all(|n| *n == 1), "case {case} {shape:?}");
+        assert!(
+            seen.len() == nest.size() && seen.values().all(|n| *n == 1),
+            "case {case} {shape:?}"
+        );
         if order == Order::C {
             assert!(linear.is_sorted(), "case {case} {shape:?}");
         }
@@ -90,7 +108,13 @@ fn visits_every_element_once() {
 #[test]
 fn merges_and_orders() {
     let plan = |shape: &[usize], strides: &[&[isize]], order| {
-        let layouts: Vec<Layout> = strides.iter().map(|s| Layout { strides: s, size: 4 }).collect();
+        let layouts: Vec<Layout> = strides
+            .iter()
+            .map(|s| Layout {
+                strides: s,
+                size: 4,
+            })
+            .collect();
         LoopNest::plan(shape, &layouts, order).extents().to_vec()
     };
     let (c, f): (&[isize], &[isize]) = (&[48, 16, 4], &[4, 8, 24]);

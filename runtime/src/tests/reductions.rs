@@ -1,7 +1,7 @@
 //! Reductions against a plain reading of the tree's definition.
 
-use super::execution::{engines, param};
 use super::Rng;
+use super::execution::{engines, param};
 use crate::{Array, Engine, EngineOptions, Kernel, ReduceOp, Target};
 use kjit_ir::{ArrayMode, DType, Function, FunctionBuilder, Opcode, Scalar};
 
@@ -69,8 +69,12 @@ fn float_sums_have_the_bits_of_the_tree() {
     let kernel = Kernel::new(square(DType::F32));
     let mut engines = engines();
     engines.extend([1, 2, 3, 5, 8, 64].map(with_threads));
-    for n in [1usize, 2, 7, 15, 16, 17, 31, 1000, 1023, 1024, 1025, 4096, 5000, 70_001, 200_000] {
-        let values: Vec<f32> = (0..n).map(|_| rng.below(1 << 20) as f32 / 1e3 - 400.0).collect();
+    for n in [
+        1usize, 2, 7, 15, 16, 17, 31, 1000, 1023, 1024, 1025, 4096, 5000, 70_001, 200_000,
+    ] {
+        let values: Vec<f32> = (0..n)
+            .map(|_| rng.below(1 << 20) as f32 / 1e3 - 400.0)
+            .collect();
         let squares: Vec<f32> = values.iter().map(|v| v * v).collect();
         let expected = naive_sum(&squares);
         let x = Array::from_vec(values, &[n]).unwrap();
@@ -85,7 +89,9 @@ fn float_sums_have_the_bits_of_the_tree() {
     // -0 is the sum of -0s: no lane starts from +0.
     let zeros = Array::from_vec(vec![-0.0f32; 3], &[3]).unwrap();
     let kernel = Kernel::new(copy(DType::F32));
-    let sum = engines[2].reduce_call(&kernel, &[zeros], &[3], DType::F32, ReduceOp::Sum).unwrap();
+    let sum = engines[2]
+        .reduce_call(&kernel, &[zeros], &[3], DType::F32, ReduceOp::Sum)
+        .unwrap();
     assert_eq!(sum, Scalar::f32(-0.0));
 }
 
@@ -95,7 +101,9 @@ fn ten_million_ones() {
     let ones = Array::full(Scalar::f32(1.0), &[n]).unwrap();
     let kernel = Kernel::new(copy(DType::F32));
     let engine = with_threads(3);
-    let sum = engine.reduce_call(&kernel, &[ones], &[n], DType::F32, ReduceOp::Sum).unwrap();
+    let sum = engine
+        .reduce_call(&kernel, &[ones], &[n], DType::F32, ReduceOp::Sum)
+        .unwrap();
     assert_eq!(sum.as_f32(), 1e7);
 }
 
@@ -108,8 +116,17 @@ fn layout_does_not_matter() {
     flipped.assign(&[], &x.transpose()).unwrap();
     let kernel = Kernel::new(copy(DType::F32));
     let engine = with_threads(2);
-    for op in [ReduceOp::Sum, ReduceOp::ArgMax, ReduceOp::ArgMin, ReduceOp::Max] {
-        let run = |a: &Array| engine.reduce_call(&kernel, std::slice::from_ref(a), &[60, 100], DType::F32, op).unwrap();
+    for op in [
+        ReduceOp::Sum,
+        ReduceOp::ArgMax,
+        ReduceOp::ArgMin,
+        ReduceOp::Max,
+    ] {
+        let run = |a: &Array| {
+            engine
+                .reduce_call(&kernel, std::slice::from_ref(a), &[60, 100], DType::F32, op)
+                .unwrap()
+        };
         assert_eq!(run(&x), run(&flipped.transpose()), "{op:?}");
     }
 }
@@ -143,10 +160,17 @@ fn extremes() {
     let kernel = Kernel::new(copy(DType::F32));
     let run = |values: &[f32], op| {
         let x = Array::from_vec(values.to_vec(), &[values.len()]).unwrap();
-        engine.reduce_call(&kernel, &[x], &[values.len()], DType::F32, op).unwrap()
+        engine
+            .reduce_call(&kernel, &[x], &[values.len()], DType::F32, op)
+            .unwrap()
     };
     for (values, op, expected) in cases {
-        assert_eq!(run(values, *op).to_f64(), *expected, "{op:?} {:?}", &values[..values.len().min(8)]);
+        assert_eq!(
+            run(values, *op).to_f64(),
+            *expected,
+            "{op:?} {:?}",
+            &values[..values.len().min(8)]
+        );
     }
     assert!(run(&far(1700, NAN), R::Min).as_f32().is_nan());
     assert!(run(&far(1700, NAN), R::Max).as_f32().is_nan());
@@ -155,7 +179,16 @@ fn extremes() {
         assert_eq!(run(&zeros, R::Max), Scalar::f32(0.0));
     }
     assert_eq!(
-        engine.reduce_call(&kernel, &[Array::zeros(DType::F32, &[0]).unwrap()], &[0], DType::F32, R::Max).unwrap_err().message,
+        engine
+            .reduce_call(
+                &kernel,
+                &[Array::zeros(DType::F32, &[0]).unwrap()],
+                &[0],
+                DType::F32,
+                R::Max
+            )
+            .unwrap_err()
+            .message,
         "max of no elements has no value"
     );
 }
@@ -166,12 +199,26 @@ fn dtypes() {
     let engine = with_threads(2);
     for dtype in DType::ALL.iter().copied().filter(|d| d.is_supported()) {
         let n = 2500usize;
-        let x = Array::from_vec((0..n).map(|i| (i % 100) as u8).collect(), &[n]).unwrap().cast(dtype).unwrap();
+        let x = Array::from_vec((0..n).map(|i| (i % 100) as u8).collect(), &[n])
+            .unwrap()
+            .cast(dtype)
+            .unwrap();
         let kernel = Kernel::new(copy(dtype));
-        let run = |op| engine.reduce_call(&kernel, &[x.clone()], &[n], dtype, op).unwrap();
+        let run = |op| {
+            engine
+                .reduce_call(&kernel, &[x.clone()], &[n], dtype, op)
+                .unwrap()
+        };
         let sum = run(ReduceOp::Sum);
-        assert_eq!(sum.dtype(), crate::reduce::result_dtype(ReduceOp::Sum, dtype));
-        let expected = if dtype == DType::Bool { 2475.0 } else { 123_750.0 };
+        assert_eq!(
+            sum.dtype(),
+            crate::reduce::result_dtype(ReduceOp::Sum, dtype)
+        );
+        let expected = if dtype == DType::Bool {
+            2475.0
+        } else {
+            123_750.0
+        };
         assert_eq!(sum.to_f64(), expected, "{dtype}");
         let top = if dtype == DType::Bool { 1.0 } else { 99.0 };
         assert_eq!(run(ReduceOp::Max).to_f64(), top);
@@ -179,7 +226,9 @@ fn dtypes() {
         assert_eq!(run(ReduceOp::ArgMax).to_f64(), top);
         assert_eq!(run(ReduceOp::Min).to_f64(), 0.0);
         let none = Array::zeros(dtype, &[0]).unwrap();
-        let sum = engine.reduce_call(&kernel, &[none], &[0], dtype, ReduceOp::Sum).unwrap();
+        let sum = engine
+            .reduce_call(&kernel, &[none], &[0], dtype, ReduceOp::Sum)
+            .unwrap();
         assert_eq!(sum.to_f64(), 0.0);
     }
 }
