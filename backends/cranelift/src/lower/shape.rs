@@ -42,8 +42,8 @@ pub(super) fn lanes(kernel: &Function) -> usize {
     }
     // Copies of the body in terms of chunks.
     let copies = match (weight, loops) {
-        (0..=12, _) | (13..=20, true) => 4,
-        (13..=60, _) => 2,
+        (0..=12, false) => 4,
+        (0..=60, _) => 2,
         _ => 1,
     };
     let factor = if wide * 2 > weight {
