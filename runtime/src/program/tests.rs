@@ -2,7 +2,7 @@
 //! source text against answers worked out by hand or with NumPy.
 
 use super::value::Value;
-use super::{RunOptions, format, params, run, scalar, uses};
+use super::{RunOptions, format, format_array, generate, params, run, scalar, uses};
 use crate::array::Array;
 use crate::engine::{Engine, EngineOptions, Target};
 use crate::error::{ErrorKind, RuntimeError};
@@ -651,4 +651,50 @@ fn files_round_trip() {
         "[[0.  0.5 1. ]\n [1.5 2.  2.5]]\n"
     );
     assert!(dir.path().join("x.npy").exists());
+}
+
+#[test]
+fn arrays_are_made_from_command_line_text() {
+    let program = Program::compile(Source::new("id.k", "ufunc id(x: f64) -> f64 { x }")).unwrap();
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let make = |maker: &str, rest: &str| generate(&engine, &program, maker, rest);
+    let text = |maker: &str, rest: &str| format_array(&make(maker, rest).unwrap());
+    assert_eq!(text("arange", "5"), "[0 1 2 3 4]");
+    assert_eq!(text("arange", "1:2:0.25"), "[1.   1.25 1.5  1.75]");
+    assert_eq!(text("arange", "5:0:-2:dtype=i8"), "[5 3 1]");
+    assert_eq!(
+        text("linspace", "0:1:5:dtype=f32"),
+        "[0.   0.25 0.5  0.75 1.  ]"
+    );
+    assert_eq!(text("full", "2x3:7"), "[[7 7 7]\n [7 7 7]]");
+    assert_eq!(text("zeros", "3:dtype=bool"), "[false false false]");
+    let uniform = make("uniform", "1e3:seed=1").unwrap();
+    assert_eq!(
+        (uniform.shape(), uniform.dtype()),
+        (&[1000][..], DType::F64)
+    );
+    assert_eq!(
+        make("uniform", "2x500:seed=1").unwrap().to_vec::<f64>(),
+        uniform.to_vec::<f64>()
+    );
+    assert!(
+        uniform
+            .to_vec::<f64>()
+            .unwrap()
+            .iter()
+            .all(|x| (0.0..1.0).contains(x))
+    );
+    assert_eq!(
+        make("arange", "300:dtype=u8").unwrap_err().kind,
+        ErrorKind::Value
+    );
+    assert_eq!(make("zeros", "-1").unwrap_err().kind, ErrorKind::Shape);
+    assert!(
+        make("zeros", "3:seed=1")
+            .unwrap_err()
+            .message
+            .contains("no argument seed")
+    );
+    assert!(make("linspace", "0:1").is_err());
+    assert!(make("random", "3").is_err());
 }
