@@ -142,8 +142,8 @@ fn random_kernel_calling(
     callee: Option<Callee>,
 ) -> Function {
     let mut g = Generator::new("random", next, options, callee);
-    let inputs = 1 + g.pick(4);
-    let outputs = 1 + g.pick(3);
+    let inputs = 2 + g.pick(4);
+    let outputs = 2 + g.pick(4);
     for n in 0..inputs + outputs {
         let is_input = n < inputs;
         let index = is_input && options.uniform_inputs && g.pick(6) == 0;
@@ -192,12 +192,21 @@ struct Generator<'a, R> {
     loops: Vec<Loop>,
     outputs: Vec<ArrayRef>,
     returned: Vec<DType>,
+    /// The dtypes of this function: few, so that values meet.
+    palette: Vec<DType>,
     left: u32,
 }
 
 impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     fn new(name: &str, next: &'a mut R, options: &'a Options, callee: Option<Callee>) -> Self {
+        let mut palette = vec![DType::I32, DType::Bool];
+        if !options.dtypes.is_empty() {
+            for _ in 0..2 {
+                palette.push(options.dtypes[next() as usize % options.dtypes.len()]);
+            }
+        }
         Generator {
+            palette,
             next,
             options,
             builder: FunctionBuilder::new(name),
@@ -216,12 +225,9 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     }
 
     fn dtype(&mut self) -> DType {
-        let n = self.options.dtypes.len() as u32 + 2;
-        match self.pick(n) {
-            0 => DType::Bool,
-            1 => DType::I32,
-            k => self.options.dtypes[k as usize - 2],
-        }
+        let n = self.palette.len() as u32;
+        let at = self.pick(n) as usize;
+        self.palette[at]
     }
 
     fn dtypes(&mut self, max: u32) -> Vec<DType> {
@@ -281,7 +287,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             .copied()
             .filter(|v| func.ty(*v).dtype == dtype)
             .collect();
-        if known.is_empty() || self.pick(6) == 0 {
+        if known.is_empty() || self.pick(10) == 0 {
             let scalar = random_scalar(self.next, dtype);
             let value = self.builder.constant(scalar);
             self.scope.push(value);
@@ -289,7 +295,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         }
         // Rather a late one than an early one.
         let n = known.len() as u32;
-        let at = self.pick(n).max(self.pick(n));
+        let at = self.pick(n).max(self.pick(n)).max(self.pick(n));
         known[at as usize]
     }
 
@@ -385,8 +391,23 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         result
     }
 
+    /// A bool: rather a new comparison than an old one.
+    fn condition(&mut self) -> Value {
+        if self.pick(4) == 0 || self.options.without.contains(&Opcode::Lt) {
+            return self.value(DType::Bool);
+        }
+        let dtype = match self.dtype() {
+            DType::Bool => DType::I32,
+            other => other,
+        };
+        let args = self.values(&[dtype, dtype]);
+        let value = self.builder.op(Opcode::Lt, &args, None);
+        self.scope.push(value);
+        value
+    }
+
     fn if_(&mut self, depth: u32) -> bool {
-        let condition = self.value(DType::Bool);
+        let condition = self.condition();
         let results = self.dtypes(2);
         let arms = [self.builder.func.new_block(), self.builder.func.new_block()];
         let falls = arms.map(|arm| self.in_block(arm, |g| g.arm(depth + 1, &results)));
@@ -498,7 +519,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     fn exit_test(&mut self, counter: Value, limit: Value, late: bool) {
         let mut more = self.builder.binary(Opcode::Lt, counter, limit);
         if self.pick(2) == 0 {
-            let also = self.value(DType::Bool);
+            let also = self.condition();
             more = self.builder.binary(Opcode::And, more, also);
         }
         let arms = [self.builder.func.new_block(), self.builder.func.new_block()];

@@ -88,8 +88,6 @@ struct Around {
     params: Vec<Value>,
     /// Lanes live when the iteration starts, of a divergent loop.
     live: Option<Value>,
-    /// Which of them must not change in lanes that have left.
-    frozen: Vec<bool>,
     /// Which carried value a result is, for the results that need no accumulator.
     result_param: Vec<Option<usize>>,
 }

@@ -79,7 +79,7 @@ fn random_functions() {
 #[test]
 fn small_functions() {
     let count = 250;
-    for size in [3, 6, 12] {
+    for size in [4, 10, 24] {
         for seed in 0..count {
             check_seed(seed, size);
         }

@@ -99,7 +99,7 @@ impl Vectorizer<'_> {
         for (n, &arg) in given.iter().enumerate() {
             let varying = self.dst.ty(around.params[n]).varying;
             let value = self.mapped(arg, varying);
-            let old = self.state.next[n].or(around.frozen[n].then_some(around.params[n]));
+            let old = self.state.next[n];
             self.state.next[n] = Some(match old {
                 Some(old) if varying => self.blend(value, old),
                 _ => value,
@@ -121,7 +121,7 @@ impl Vectorizer<'_> {
         for (n, &param) in around.params.iter().enumerate() {
             let ty = self.dst.ty(param);
             let value = given.map(|g| self.mapped(g[n], ty.varying));
-            let old = self.state.next[n].or(around.frozen[n].then_some(param));
+            let old = self.state.next[n];
             args.push(match (value, old) {
                 (Some(value), Some(old)) if ty.varying => self.blend(value, old),
                 (Some(value), _) => value,
@@ -233,7 +233,10 @@ impl Vectorizer<'_> {
             active,
             occupied: !divergent && self.state.occupied,
             continued: None,
-            next: vec![None; params.len()],
+            // A frozen value stays unless a lane brings a new one.
+            next: (params.iter().zip(&frozen))
+                .map(|(param, frozen)| frozen.then_some(*param))
+                .collect(),
             left,
             checked: false,
             thinned: false,
@@ -244,7 +247,6 @@ impl Vectorizer<'_> {
             divergent,
             params,
             live,
-            frozen,
             result_param,
         };
         let outer_state = std::mem::replace(&mut self.state, state);
