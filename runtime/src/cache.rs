@@ -60,7 +60,10 @@ impl Kernel {
         };
         let known = find(&self.variants.read().unwrap_or_else(PoisonError::into_inner));
         let variant = known.unwrap_or_else(|| {
-            let mut list = self.variants.write().unwrap_or_else(PoisonError::into_inner);
+            let mut list = self
+                .variants
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             find(&list).unwrap_or_else(|| {
                 let new = Arc::new(Variant {
                     access: access.into(),
@@ -128,9 +131,7 @@ impl KernelCache {
         let hash = hasher.finish();
         let find = |list: &[Arc<Entry>]| {
             list.iter()
-                .find(|e| {
-                    e.program == program.id() && e.options == options && e.spec == *spec
-                })
+                .find(|e| e.program == program.id() && e.options == options && e.spec == *spec)
                 .cloned()
         };
         let known = self

@@ -220,8 +220,13 @@ impl Engine {
         outs: &mut [Array],
     ) -> Result<()> {
         let kernel = self.kernel(program, spec)?;
+        self.call_into(&kernel, inputs, outs)
+    }
+
+    /// As [`Engine::elementwise_into`], with a kernel at hand.
+    pub fn call_into(&self, kernel: &Kernel, inputs: &[Array], outs: &mut [Array]) -> Result<()> {
         let dtypes: Few<DType> = outs.iter().map(|o| o.dtype()).collect();
-        check_call(&kernel, inputs, &dtypes, Casting::Safe)?;
+        check_call(kernel, inputs, &dtypes, Casting::Safe)?;
         let Some(first) = outs.first() else {
             return Ok(());
         };
@@ -234,8 +239,8 @@ impl Engine {
             )));
         }
         if self.options.target == Target::Gpu {
-            let dtypes = output_dtypes(&kernel);
-            let results = gpu::elementwise(self, &kernel, inputs, &shape, &dtypes)?;
+            let dtypes = output_dtypes(kernel);
+            let results = gpu::elementwise(self, kernel, inputs, &shape, &dtypes)?;
             for (out, result) in outs.iter_mut().zip(results) {
                 out.assign(&[], &result)?;
             }
@@ -245,19 +250,27 @@ impl Engine {
         let strides = input_strides(&inputs, &shape)?;
         // Results go to fresh memory where the old one is shared; it is swapped in at the end, so that
         // a failing call leaves such outputs as they were.
-        let mut fresh: Vec<Array> = Vec::with_capacity(outs.len());
-        let mut swapped: Few<bool> = Few::new();
+        let mut new: Vec<Option<Array>> = Vec::with_capacity(outs.len());
         for out in outs.iter_mut() {
             let swap = !out.is_unique() || overlaps_itself(out);
-            swapped.push(swap);
-            fresh.push(if swap {
-                Array::zeros(out.dtype(), &shape)?
-            } else {
-                let empty = Array::zeros(out.dtype(), &[0])?;
-                std::mem::replace(out, empty)
+            new.push(
+                swap.then(|| Array::zeros(out.dtype(), &shape))
+                    .transpose()?,
+            );
+        }
+        let swapped: Few<bool> = new.iter().map(Option::is_some).collect();
+        let mut fresh = Vec::with_capacity(outs.len());
+        for (out, new) in outs.iter_mut().zip(new) {
+            fresh.push(match new {
+                Some(array) => array,
+                None => {
+                    // Nothing is allocated for no elements, so this cannot fail half-way.
+                    let empty = Array::zeros(out.dtype(), &[0])?;
+                    std::mem::replace(out, empty)
+                }
             });
         }
-        let result = self.run_host(&kernel, &inputs, &strides, &shape, &mut fresh);
+        let result = self.run_host(kernel, &inputs, &strides, &shape, &mut fresh);
         for ((out, new), swap) in outs.iter_mut().zip(fresh).zip(swapped) {
             if !swap || result.is_ok() {
                 *out = new;
@@ -362,7 +375,14 @@ impl Engine {
         // SAFETY: arrays lie inside their storage; `make_mut` made each output the only owner of its
         // memory, so it overlaps neither the inputs nor another output; all are kept alive.
         let execution = unsafe {
-            Execution::bind(kernel, self.code(), shape, &operands, Order::Any, &self.stats)?
+            Execution::bind(
+                kernel,
+                self.code(),
+                shape,
+                &operands,
+                Order::Any,
+                &self.stats,
+            )?
         };
         let start = Instant::now();
         let ns = self.ns_per_element(kernel);
@@ -582,15 +602,8 @@ mod gpu {
     ) -> Result<Scalar> {
         let mut stats = Stats::default();
         let fast = engine.options.fast;
-        let result = Device::global()?.reduce(
-            &kernel.function,
-            inputs,
-            shape,
-            dtype,
-            op,
-            fast,
-            &mut stats,
-        );
+        let result =
+            Device::global()?.reduce(&kernel.function, inputs, shape, dtype, op, fast, &mut stats);
         engine.stats.add(&stats);
         result
     }
@@ -602,8 +615,10 @@ mod gpu {
     use super::{Array, DType, Engine, Kernel, ReduceOp, Result, RuntimeError, Scalar};
 
     pub(super) fn check() -> Result<()> {
-        Err(RuntimeError::device("this build of kjit has no GPU support")
-            .help("build it with the cargo feature `gpu`"))
+        Err(
+            RuntimeError::device("this build of kjit has no GPU support")
+                .help("build it with the cargo feature `gpu`"),
+        )
     }
 
     pub(super) fn describe() -> String {

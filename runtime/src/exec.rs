@@ -180,10 +180,9 @@ impl<'a> Execution<'a> {
             .filter(|p| p.feed == Feed::Copy)
             .map(|p| p.dtype.size())
             .sum();
-        let block = if copied > 0 {
-            (BLOCK_BYTES / copied / 64 * 64).clamp(256, BLOCK)
-        } else {
-            DIRECT_BLOCK
+        let block = match BLOCK_BYTES.checked_div(copied) {
+            Some(elements) => (elements / 64 * 64).clamp(256, BLOCK),
+            None => DIRECT_BLOCK,
         };
         let block = block.div_ceil(lanes) * lanes;
         let mut scratch_len = 0;
@@ -264,11 +263,7 @@ impl<'a> Execution<'a> {
         let mut steps: Few<isize> = Few::new();
         for param in &self.params {
             let size = param.dtype.size();
-            let here = || {
-                param
-                    .ptr
-                    .wrapping_offset(cursor.offsets[param.operand])
-            };
+            let here = || param.ptr.wrapping_offset(cursor.offsets[param.operand]);
             let (arg, step) = match param.feed {
                 Feed::Position => (at as *mut u8, 1),
                 Feed::Fixed if param.memory == param.dtype => (here(), 0),
@@ -330,10 +325,7 @@ impl<'a> Execution<'a> {
         let dims = n as isize;
         let data = std::ptr::from_ref(status).cast::<u8>();
         // SAFETY: the caller's promise.
-        unsafe {
-            self.code
-                .call(args.as_ptr(), &dims, steps.as_ptr(), data)
-        }
+        unsafe { self.code.call(args.as_ptr(), &dims, steps.as_ptr(), data) }
     }
 
     /// Runs the last `rest` elements, fewer than a vector, on copies padded with the last one.
@@ -468,7 +460,7 @@ impl<'a> Execution<'a> {
         }
         // No element fails by itself. With an index parameter it was one of the padding, which has
         // indices past the end; otherwise an input that the kernel has since overwritten in place.
-        if self.has_index && n % self.lanes != 0 {
+        if self.has_index && !n.is_multiple_of(self.lanes) {
             return Ok(());
         }
         Err(reported(trap))

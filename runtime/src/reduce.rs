@@ -72,8 +72,12 @@ pub(crate) fn reduce(
                 ReduceOp::Sum => job.run::<$T, Sum<$sum>>().map(|v| v.to_scalar()),
                 ReduceOp::Min => job.run::<$T, Extreme<$T, false>>().map(|v| v.to_scalar()),
                 ReduceOp::Max => job.run::<$T, Extreme<$T, true>>().map(|v| v.to_scalar()),
-                ReduceOp::ArgMin => job.run::<$T, ArgExtreme<$T, false>>().map(Scalar::from_index),
-                ReduceOp::ArgMax => job.run::<$T, ArgExtreme<$T, true>>().map(Scalar::from_index),
+                ReduceOp::ArgMin => job
+                    .run::<$T, ArgExtreme<$T, false>>()
+                    .map(Scalar::from_index),
+                ReduceOp::ArgMax => job
+                    .run::<$T, ArgExtreme<$T, true>>()
+                    .map(Scalar::from_index),
             }
         };
     }

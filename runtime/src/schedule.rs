@@ -144,7 +144,8 @@ impl Scheduler {
                 Schedule::Static => round(units as f64 / threads as f64),
                 Schedule::Dynamic | Schedule::Guided => {
                     // Never more than a share, so that every thread gets work.
-                    round(BLOCK_NS / ns_per_unit.max(1e-3)).min(round(units as f64 / threads as f64))
+                    round(BLOCK_NS / ns_per_unit.max(1e-3))
+                        .min(round(units as f64 / threads as f64))
                 }
             },
             guided: (self.schedule == Schedule::Guided).then_some((threads, grain)),
@@ -207,9 +208,7 @@ impl Claims {
             let left = self.units.checked_sub(start).filter(|n| *n > 0)?;
             let want = match self.guided {
                 // Half of an equal share of what is left, in whole grains.
-                Some((threads, grain)) => {
-                    (left / (2 * threads) / grain * grain).max(self.smallest)
-                }
+                Some((threads, grain)) => (left / (2 * threads) / grain * grain).max(self.smallest),
                 None => self.smallest,
             };
             let end = start + want.min(left);

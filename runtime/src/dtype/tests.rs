@@ -18,13 +18,21 @@ fn promotion_and_casting_are_numpys() {
                 let (a, b) = (dtype(a), dtype(b));
                 assert_eq!(promote(a, b), Some(dtype(common)), "promote {line}");
                 assert_eq!(can_cast(a, b, Casting::Safe), *safe == "1", "safe {line}");
-                assert_eq!(can_cast(a, b, Casting::SameKind), *same_kind == "1", "same kind {line}");
+                assert_eq!(
+                    can_cast(a, b, Casting::SameKind),
+                    *same_kind == "1",
+                    "same kind {line}"
+                );
                 assert_eq!(can_cast(a, b, Casting::No), a == b);
                 pairs += 1;
             }
             ["weak", a, int, float] => {
                 assert_eq!(promote_weak(dtype(a), WeakKind::Int), dtype(int), "{line}");
-                assert_eq!(promote_weak(dtype(a), WeakKind::Float), dtype(float), "{line}");
+                assert_eq!(
+                    promote_weak(dtype(a), WeakKind::Float),
+                    dtype(float),
+                    "{line}"
+                );
                 weak += 1;
             }
             _ => panic!("{line}"),
@@ -38,15 +46,26 @@ fn promotion_and_casting_are_numpys() {
 fn casts_are_the_irs() {
     let supported = || DType::ALL.iter().copied().filter(|d| d.is_supported());
     for from in supported() {
-        let mut values: Vec<Scalar> = [0, 1, -1, 2, 127, 128, 255, -129, i64::MIN as i128, u64::MAX as i128]
-            .iter()
-            .map(|v| match from {
-                DType::Bool => Scalar::bool(*v & 1 == 1),
-                DType::F32 => Scalar::f32(*v as f32 * 1.5),
-                DType::F64 => Scalar::f64(*v as f64 * 1.5),
-                _ => Scalar::int(from, *v),
-            })
-            .collect();
+        let mut values: Vec<Scalar> = [
+            0,
+            1,
+            -1,
+            2,
+            127,
+            128,
+            255,
+            -129,
+            i64::MIN as i128,
+            u64::MAX as i128,
+        ]
+        .iter()
+        .map(|v| match from {
+            DType::Bool => Scalar::bool(*v & 1 == 1),
+            DType::F32 => Scalar::f32(*v as f32 * 1.5),
+            DType::F64 => Scalar::f64(*v as f64 * 1.5),
+            _ => Scalar::int(from, *v),
+        })
+        .collect();
         match from {
             DType::F32 => values.extend([f32::NAN, -0.0, 1e30, f32::NEG_INFINITY].map(Scalar::f32)),
             DType::F64 => values.extend([f64::NAN, -0.0, 1e300, 16777217.0].map(Scalar::f64)),
@@ -60,7 +79,10 @@ fn casts_are_the_irs() {
                 let got = Scalar::from_ne_bytes(to, &dst[1..1 + to.size()]);
                 let want = eval(Opcode::Cast, Some(to), &[*value]);
                 let nan = want.is_some_and(|w| w.to_f64().is_nan()) && got.to_f64().is_nan();
-                assert!(nan || Some(got) == want, "{value:?} as {to}: {got:?}, not {want:?}");
+                assert!(
+                    nan || Some(got) == want,
+                    "{value:?} as {to}: {got:?}, not {want:?}"
+                );
             }
         }
     }

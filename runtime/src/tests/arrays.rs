@@ -86,7 +86,8 @@ fn slices() {
 
 #[test]
 fn broadcasting() {
-    let cases: &[(&[&[usize]], std::result::Result<&[usize], &str>)] = &[
+    type Case<'a> = (&'a [&'a [usize]], std::result::Result<&'a [usize], &'a str>);
+    let cases: &[Case] = &[
         (&[], Ok(&[])),
         (&[&[], &[3]], Ok(&[3])),
         (&[&[2, 1], &[1, 3]], Ok(&[2, 3])),

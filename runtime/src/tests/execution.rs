@@ -280,3 +280,50 @@ fn wrong_calls() {
         "the number of threads cannot be 0"
     );
 }
+
+/// Results go into arrays that are there: in place where they own their memory, else into fresh memory,
+/// so that inputs which are views of an output keep their elements.
+#[test]
+fn into_outputs() {
+    for engine in engines() {
+        let kernel = Kernel::new(saxpy());
+        let line = |n: usize| Array::from_vec((0..n as i64).collect(), &[n]).unwrap();
+        let two = Array::from_vec(vec![2i64], &[]).unwrap();
+        let into = |inputs: &[Array], out: &mut Array| {
+            engine.call_into(&kernel, inputs, std::slice::from_mut(out))
+        };
+        // A wider dtype, every second element of memory of its own.
+        let mut out = Array::zeros(DType::F64, &[10]).unwrap();
+        let every_second = SliceIndex::Range {
+            start: None,
+            end: None,
+            step: 2,
+        };
+        out = out.slice(&[every_second]).unwrap();
+        into(&[two.clone(), line(5), line(5)], &mut out).unwrap();
+        assert_eq!(out.strides(), [16]);
+        assert_eq!(out.to_vec::<f64>().unwrap(), [0.0, 3.0, 6.0, 9.0, 12.0]);
+        // Inputs that are shifted and reversed views of the output.
+        let mut out = line(6);
+        let reversed = SliceIndex::Range {
+            start: None,
+            end: None,
+            step: -1,
+        };
+        let inputs = [two.clone(), out.clone(), out.slice(&[reversed]).unwrap()];
+        into(&inputs, &mut out).unwrap();
+        assert_eq!(out.to_vec::<i64>().unwrap(), [5, 6, 7, 8, 9, 10]);
+        assert_eq!(inputs[1].to_vec::<i64>().unwrap(), [0, 1, 2, 3, 4, 5]);
+        // Elements that share memory; no narrowing; shapes.
+        let mut repeated = Array::zeros(DType::I64, &[1])
+            .unwrap()
+            .broadcast_to(&[3])
+            .unwrap();
+        into(&[two.clone(), line(3), line(3)], &mut repeated).unwrap();
+        assert_eq!(repeated.to_vec::<i64>().unwrap(), [0, 3, 6]);
+        let mut narrow = Array::zeros(DType::I32, &[3]).unwrap();
+        assert!(into(&[two.clone(), line(3), line(3)], &mut narrow).is_err());
+        assert!(into(&[two, line(4), line(3)], &mut repeated).is_err());
+        assert_eq!(repeated.to_vec::<i64>().unwrap(), [0, 3, 6]);
+    }
+}

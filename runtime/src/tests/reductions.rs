@@ -82,7 +82,13 @@ fn float_sums_have_the_bits_of_the_tree() {
             if engine.options().interp && n > 10_000 {
                 continue;
             }
-            let sum = engine.reduce_call(&kernel, &[x.clone()], &[n], DType::F32, ReduceOp::Sum);
+            let sum = engine.reduce_call(
+                &kernel,
+                std::slice::from_ref(&x),
+                &[n],
+                DType::F32,
+                ReduceOp::Sum,
+            );
             assert_eq!(sum.unwrap(), Scalar::f32(expected), "{n} {engine:?}");
         }
     }
@@ -206,7 +212,7 @@ fn dtypes() {
         let kernel = Kernel::new(copy(dtype));
         let run = |op| {
             engine
-                .reduce_call(&kernel, &[x.clone()], &[n], dtype, op)
+                .reduce_call(&kernel, std::slice::from_ref(&x), &[n], dtype, op)
                 .unwrap()
         };
         let sum = run(ReduceOp::Sum);
