@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 /// Names and texts of the library's files.
 const FILES: &[(&str, &str)] = &[
     ("library/basic.k", include_str!("library/basic.k")),
+    ("library/exp.k", include_str!("library/exp.k")),
+    ("library/trig.k", include_str!("library/trig.k")),
     ("library/random.k", include_str!("library/random.k")),
 ];
 
@@ -65,3 +67,7 @@ pub fn library() -> &'static Library {
 pub fn library_sources() -> &'static [Source] {
     &library().sources
 }
+
+#[cfg(test)]
+#[path = "library_test.rs"]
+mod tests;
