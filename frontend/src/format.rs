@@ -319,6 +319,11 @@ impl<'a> Formatter<'a> {
         };
         if breaks_here {
             self.new_line(i, code_before, breaks);
+        } else if self.kind(i) == TokenKind::LineComment {
+            // comments that the author has lined up stay so
+            let between = self.tokens[i].span.start - self.tokens[i - 1].span.end;
+            self.out
+                .push_str(&" ".repeat((between as usize).clamp(1, WIDTH)));
         } else if comment || after_comment || self.blank_between(i - 1, i) {
             self.out.push(' ');
         }

@@ -241,10 +241,9 @@ fn scan_number(lexer: &mut Lexer<'_, TokenKind>) {
         }
     };
     digits(&mut i);
-    if at(i) == b'.'
-        && at(i + 1) != b'.'
-        && !(is_word_byte(at(i + 1)) && !at(i + 1).is_ascii_digit())
-    {
+    let next = at(i + 1);
+    let is_method = is_word_byte(next) && !next.is_ascii_digit();
+    if at(i) == b'.' && next != b'.' && !is_method {
         i += 1;
         digits(&mut i);
     }
@@ -369,24 +368,22 @@ pub fn lex(source: &Source) -> (Vec<Token>, Vec<Diagnostic>) {
 
 /// How many bytes of a text that starts with an unknown character one message covers.
 fn unknown_extent(text: &str) -> usize {
-    let line = &text[..text.find('\n').unwrap_or(text.len())];
-    let first = line.chars().next().map_or(0, char::len_utf8);
-    match line.as_bytes().first() {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return 0 };
+    match first {
         // a comment or an attribute of another language: the whole line
-        Some(b'#') => line.trim_end().len(),
-        // a character literal, or a string in single quotes, or a label
-        Some(b'\'') => match line[1..].find('\'') {
-            Some(p) => p + 2,
-            None => first,
+        '#' => text[..text.find('\n').unwrap_or(text.len())]
+            .trim_end()
+            .len(),
+        // a character literal, or a string in single quotes; else a label
+        '\'' => match text[1..].find(['\'', '\n']) {
+            Some(p) if text.as_bytes()[p + 1] == b'\'' => p + 2,
+            _ => 1,
         },
         // a run of one foreign character
         _ => {
-            let c = line.chars().next();
-            line.chars()
-                .take_while(|d| Some(*d) == c)
-                .map(char::len_utf8)
-                .sum::<usize>()
-                .max(first)
+            let more = chars.take_while(|c| *c == first).count();
+            (more + 1) * first.len_utf8()
         }
     }
 }

@@ -283,46 +283,31 @@ impl<'a> Parser<'a> {
     /// `stop_at_brace`: also stop before a `{` of this level.
     fn skip_statement(&mut self, stop_at_brace: bool) {
         let mut open: Vec<TokenKind> = Vec::new();
+        let mut open_blocks = 0usize;
         loop {
+            // a statement or item that starts a line ends a parenthesis that was left open
+            let starts_line = open_blocks == 0 && self.first_on_line();
             match self.kind() {
                 TokenKind::Eof => return,
                 TokenKind::Semicolon if open.is_empty() => return,
                 TokenKind::OpenBrace if open.is_empty() && stop_at_brace => return,
-                // a statement or item that starts a line ends a parenthesis that was left open
-                TokenKind::Let | TokenKind::Return
-                    if self.first_on_line() && !open.contains(&TokenKind::OpenBrace) =>
-                {
-                    return;
-                }
-                _ if self.at_item()
-                    && self.first_on_line()
-                    && !open.contains(&TokenKind::OpenBrace) =>
-                {
-                    return;
-                }
+                TokenKind::Let | TokenKind::Return if starts_line => return,
+                _ if starts_line && self.at_item() => return,
                 kind @ (TokenKind::OpenParen | TokenKind::OpenBracket | TokenKind::OpenBrace) => {
+                    open_blocks += usize::from(kind == TokenKind::OpenBrace);
                     open.push(kind);
                 }
                 TokenKind::CloseParen | TokenKind::CloseBracket => {
-                    if matches!(
-                        open.last(),
-                        Some(TokenKind::OpenParen | TokenKind::OpenBracket)
-                    ) {
-                        open.pop();
-                    }
+                    open.pop_if(|kind| *kind != TokenKind::OpenBrace);
                 }
                 TokenKind::CloseBrace => {
-                    while matches!(
-                        open.last(),
-                        Some(TokenKind::OpenParen | TokenKind::OpenBracket)
-                    ) {
-                        open.pop();
-                    }
+                    while open.pop_if(|kind| *kind != TokenKind::OpenBrace).is_some() {}
                     if open.pop().is_none() {
                         return;
                     }
+                    open_blocks -= 1;
                     if open.is_empty() {
-                        // the end of a block is the end of a statement, unless an operator follows
+                        // the end of a block is the end of a statement, unless `else` follows
                         self.bump();
                         if !self.at(TokenKind::Else) {
                             return;

@@ -7,6 +7,7 @@ use crate::lexer::TokenKind;
 use crate::source::Span;
 
 /// A statement, or the expression that ends its block.
+#[expect(clippy::large_enum_variant, reason = "it lives for one call")]
 enum Parsed {
     Stmt(Stmt),
     Tail(Expr),
