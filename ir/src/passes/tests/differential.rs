@@ -78,7 +78,7 @@ fn random_functions() {
 /// Small functions, whose failures can be read.
 #[test]
 fn small_functions() {
-    let count = 250;
+    let count = 120;
     for size in [4, 10, 24] {
         for seed in 0..count {
             check_seed(seed, size);
