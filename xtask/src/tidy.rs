@@ -321,9 +321,10 @@ fn repository_paths(word: &str) -> Vec<String> {
         // `passes/NAME.rs` is a form, not a path
         let form = path.split('/').any(|part| {
             let stem = part.split('.').next().unwrap_or_default();
-            stem.len() == 1
-                || (stem.chars().all(|c| c.is_ascii_uppercase() || c == '_')
-                    && !part.ends_with(".md"))
+            let capitals = stem.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+            stem != "*"
+                && !stem.is_empty()
+                && (stem.len() == 1 || (capitals && !part.ends_with(".md")))
         });
         if form && !known_file {
             continue;

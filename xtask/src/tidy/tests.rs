@@ -130,6 +130,7 @@ fn paths_in_documents() {
         "ir/src/dtype.rs ir/src/opcode.rs"
     );
     assert_eq!(expand("tests/filetests/*.k"), "tests/filetests");
+    assert_eq!(expand(".ci/run"), ".ci/run");
     assert_eq!(expand("README.md"), "README.md");
     for no_path in [
         "x/y",
