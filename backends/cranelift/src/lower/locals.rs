@@ -92,7 +92,9 @@ impl Lower<'_> {
     /// Address of an element, for one index; the index is clamped.
     fn local_address(&mut self, frame: Frame, index: Clif) -> Clif {
         let last = self.iconst(types::I32, u64::from(frame.last));
-        let index = self.b.ins().umin(index, last);
+        let first = self.iconst(types::I32, 0);
+        let index = self.b.ins().smax(index, first);
+        let index = self.b.ins().smin(index, last);
         let index = self.b.ins().uextend(types::I64, index);
         let stride = self.iconst(types::I64, frame.stride as u64);
         let offset = self.b.ins().imul(index, stride);

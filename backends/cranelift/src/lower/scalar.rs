@@ -267,7 +267,7 @@ impl Lower<'_> {
         }
     }
 
-    /// The bits of an integer constant.
+    /// The bits of an integer constant, zero-extended.
     pub(super) fn known(&self, value: Clif) -> Option<u64> {
         let dfg = &self.b.func.dfg;
         let ValueDef::Result(inst, _) = dfg.value_def(value) else {
@@ -277,7 +277,7 @@ impl Lower<'_> {
             InstructionData::UnaryImm {
                 opcode: ClifOp::Iconst,
                 imm,
-            } => Some(imm.bits() as u64),
+            } => Some(imm.bits() as u64 & (u64::MAX >> (64 - dfg.value_type(value).bits()))),
             _ => None,
         }
     }

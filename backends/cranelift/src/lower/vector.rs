@@ -245,6 +245,7 @@ impl Lower<'_> {
         a.iter()
             .zip(c)
             .map(|(&x, &y)| {
+                let (x, y) = (self.plain_chunk(x), self.plain_chunk(y));
                 let mut half = |high: bool| {
                     let (x, y) = match (signed, high) {
                         (true, false) => (self.b.ins().swiden_low(x), self.b.ins().swiden_low(y)),
@@ -259,6 +260,22 @@ impl Lower<'_> {
                 self.reinterpret(types::I32X4, words)
             })
             .collect()
+    }
+
+    /// The same 32-bit lanes, not as a `splat`: Cranelift would move the widening of a splat to its
+    /// scalar, and then multiply 64-bit lanes in full instead of by `pmuludq`.
+    fn plain_chunk(&mut self, chunk: Clif) -> Clif {
+        use cranelift_codegen::ir::{InstructionData, Opcode as ClifOp};
+        let dfg = &self.b.func.dfg;
+        let scalar = match dfg.value_def(chunk).inst().map(|inst| dfg.insts[inst]) {
+            Some(InstructionData::Unary {
+                opcode: ClifOp::Splat,
+                arg,
+            }) => arg,
+            _ => return chunk,
+        };
+        let first = self.b.ins().scalar_to_vector(types::I32X4, scalar);
+        self.shuffle32(first, first, [0; 4])
     }
 
     /// Shift of all lanes by one count.

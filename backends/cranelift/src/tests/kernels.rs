@@ -239,7 +239,7 @@ fn local_arrays() {
                     Memory::new(dtype, Access::Contiguous, 64),
                 ];
                 call(&*code, &mut memory, 64);
-                let clamp = |s: Scalar| (s.as_int() as u32).min(len - 1);
+                let clamp = |s: Scalar| s.as_int().clamp(0, i128::from(len) - 1) as u32;
                 for n in 0..64 {
                     let hit = |index: u32| {
                         if clamp(is[n]) == index {
