@@ -409,7 +409,7 @@ fn inferred_shape(value: &Value, size: usize, loc: Loc) -> Result<Vec<usize>> {
         .iter()
         .try_fold(1usize, |n, d| n.checked_mul(*d))
         .unwrap_or(0);
-    if rest == 0 || size % rest != 0 {
+    if rest == 0 || !size.is_multiple_of(rest) {
         return Err(RuntimeError::shape(format!(
             "{size} elements do not divide into extents of {rest} elements"
         ))
