@@ -37,6 +37,7 @@ mod schedule;
 mod scratch;
 pub mod slice;
 pub mod stats;
+pub mod targets;
 #[cfg(test)]
 mod tests;
 pub mod ufunc;
@@ -56,4 +57,5 @@ pub use report::{render_diagnostics, render_error};
 pub use schedule::Progress;
 pub use slice::SliceIndex;
 pub use stats::Stats;
+pub use targets::{describe_targets, gpu_available};
 pub use ufunc::{Arg, Ufunc};
