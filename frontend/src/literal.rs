@@ -57,9 +57,7 @@ pub fn check(
         let (min, max) = int_range(dtype);
         match literal {
             Literal::Int(_) if dtype == DType::I32 => {
-                format!(
-                    "{dtype} holds {min} to {max}; for more, use i64: `as i64` or a suffix `i64`"
-                )
+                format!("{dtype} holds {min} to {max}; for more, add a suffix such as `i64`")
             }
             _ => format!("{dtype} holds {min} to {max}"),
         }

@@ -272,8 +272,7 @@ impl<'a> Host<'a, '_> {
         };
         let plural = if most == 1 { "" } else { "s" };
         let help = if params.is_empty() {
-            HostFn::from_name(name)
-                .map_or_else(String::new, |f| f.doc().trim_end_matches('.').to_string())
+            HostFn::from_name(name).map_or_else(String::new, |f| lower_first(f.doc()))
         } else {
             format!("call it as `{name}({})`", params.join(", "))
         };
@@ -316,5 +315,14 @@ impl<'a> Host<'a, '_> {
                 );
             }
         }
+    }
+}
+
+/// A line of documentation as messages begin and end.
+fn lower_first(doc: &str) -> String {
+    let mut chars = doc.trim_end_matches('.').chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
     }
 }

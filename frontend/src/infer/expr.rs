@@ -178,6 +178,11 @@ impl<'b> Infer<'_, 'b> {
     fn undefined(&mut self, symbol: &str, ty: &Ty, span: Span, help: &str) {
         let shallow = self.vars.shallow(ty);
         let text = self.show(&shallow);
+        let narrower = match symbol {
+            "&" | "|" | "^" | "<<" | ">>" | "!" => "`int`",
+            "%" => "`int` or `float`",
+            _ => "`number`",
+        };
         let (message, help) = match shallow {
             Ty::Generic(n) => {
                 let class = self.generics[n as usize].1;
@@ -185,7 +190,7 @@ impl<'b> Infer<'_, 'b> {
                     format!(
                         "`{symbol}` is not defined for every type of class `{class}`, to which {text} belongs"
                     ),
-                    format!("bound {text} by a narrower class, such as `int` or `float`"),
+                    format!("bound {text} by the class {narrower}"),
                 )
             }
             _ => (
@@ -303,12 +308,19 @@ impl<'b> Infer<'_, 'b> {
             _ => 0,
         };
         match (&a, &b) {
+            (Ty::Var(_), Ty::Generic(_)) => self.bound_help(&b),
+            (Ty::Generic(_), Ty::Var(_)) => self.bound_help(&a),
             // The literal is a float and the other an integer: the integer converts.
             (Ty::Var(_), _) => format!("convert it: `{} as f64`", self.operand_text(b_span)),
             (_, Ty::Var(_)) => format!("convert it: `{} as f64`", self.operand_text(a_span)),
             _ if rank(&a) < rank(&b) => self.cast_help(&b, &a, a_span),
             _ => self.cast_help(&a, &b, b_span),
         }
+    }
+
+    /// A literal that not every member of the class can be.
+    fn bound_help(&mut self, generic: &Ty) -> String {
+        format!("bound {} by the class `float`", self.show(generic))
     }
 
     /// `target op= value`

@@ -172,12 +172,13 @@ impl<'b> Infer<'_, 'b> {
                 for (ty, e) in [(&first, start), (&last, end)] {
                     if ok && !self.vars.require(ty, int) {
                         let text = self.show(ty);
+                        let help = format!("convert it: `{} as i32`", self.operand_text(e.span));
                         self.error(
                             Code::Mismatch,
                             e.span,
                             format!("the bounds of a loop must be integers, not {text}"),
                             &format!("this is {text}"),
-                            "convert it: `.. as i32`",
+                            &help,
                         );
                         ok = false;
                     }

@@ -222,7 +222,12 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             }
             None => {
                 let generics = self.generics.iter().map(|(g, _)| g.as_str());
-                let candidates = generics.chain(DType::ALL.iter().map(|d| d.name()));
+                let candidates = generics.chain(
+                    DType::ALL
+                        .iter()
+                        .filter(|d| d.is_supported())
+                        .map(|d| d.name()),
+                );
                 let alias = match name {
                     "int" => Some("i32"),
                     "float" | "float32" => Some("f32"),
@@ -263,6 +268,16 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
     }
 
     fn array_length(&mut self, len: &'a ast::Expr) -> Option<u32> {
+        if let Some(span) = names_local(len, &self.scope) {
+            self.error(
+                Code::NotConstant,
+                span,
+                "the length of an array must be a constant",
+            )
+            .label("known only when the program runs")
+            .help("use a literal or a `const`");
+            return None;
+        }
         array_length(self.items, self.consts, self.source, len, self.diagnostics)
     }
 
@@ -837,6 +852,16 @@ pub fn array_length(
             "out of range",
             "local arrays have 1 to 65536 elements",
         ),
+    }
+}
+
+/// A place where a length names a variable.
+fn names_local(len: &ast::Expr, scope: &FxHashMap<&str, LocalId>) -> Option<Span> {
+    match &len.kind {
+        A::Name(name) => scope.contains_key(name.as_str()).then_some(len.span),
+        A::Unary(_, a) | A::Cast(a, _) => names_local(a, scope),
+        A::Binary(_, a, b) => names_local(a, scope).or_else(|| names_local(b, scope)),
+        _ => None,
     }
 }
 
