@@ -1,0 +1,266 @@
+//! The GPU: kernels as shaders on one device of this machine, through wgpu on Vulkan.
+//!
+//! [`Device::global`] opens the device once, when something first asks for it: the adapter that
+//! `KJIT_DEVICE` names (an index or a part of its name), else the best one there is. Arrays that a call
+//! returns stay on the device; host arrays are uploaded for the call.
+//!
+//! | file | what it knows |
+//! | --- | --- |
+//! | `adapter` | which devices there are, and which one to take |
+//! | `guard` | how every failure of wgpu (error, panic, lost device) becomes a [`crate::RuntimeError`] |
+//! | `buffer` | memory: pool, upload, download |
+//! | `shader` | from WGSL to a pipeline, strict arithmetic, pipeline cache |
+//! | `spirv` | the patch that makes SPIR-V strict |
+//! | `operand` | how an array is bound: access class, strides, byte ranges |
+//! | `launch` | windows, dispatch grids, parameters, status |
+//! | `finish` | the part of a reduction that the host does |
+//!
+//! Strict arithmetic is kept by patching SPIR-V where the adapter takes SPIR-V as it is, else by
+//! barriers in the text. Nothing falls back to another target silently: what the device lacks is an
+//! error that names it.
+
+mod adapter;
+mod buffer;
+mod finish;
+mod guard;
+mod launch;
+mod operand;
+mod shader;
+mod spirv;
+
+#[cfg(test)]
+mod tests;
+
+pub use adapter::{AdapterReport, DeviceReport};
+pub use buffer::DeviceBuffer;
+
+use crate::reduce::{Source, reduce as reduce_on_host, result_dtype};
+use crate::schedule::Scheduler;
+use crate::{Array, ReduceOp, Result, RuntimeError, Stats};
+use guard::Health;
+use kjit_driver::wgsl::{Features, Reduction, StrictMode};
+use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Opcode, Scalar};
+use std::sync::{Arc, OnceLock};
+
+/// The iterations that a software device can be trusted with: it stops silently at 65535.
+const SOFTWARE_LOOP_LIMIT: u32 = 65_000;
+
+/// An open device.
+pub struct Device(Arc<Shared>);
+
+/// What buffers and launches share.
+struct Shared {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    name: String,
+    limits: wgpu::Limits,
+    features: Features,
+    /// SPIR-V is taken as it is.
+    passthrough: bool,
+    strict: StrictMode,
+    loop_limit: Option<u32>,
+    health: Health,
+    pool: buffer::Pool,
+    pipelines: shader::PipelineCache,
+}
+
+/// How a reduction runs.
+enum Plan {
+    /// Map and reduce in one shader.
+    Fused(Reduction),
+    /// Map on the device, then reduce the array there.
+    MapThenDevice,
+    /// Map on the device, then reduce on the host.
+    MapThenHost,
+}
+
+impl Device {
+    /// The device of this process, opened when first asked for.
+    pub fn global() -> Result<&'static Device> {
+        static GLOBAL: OnceLock<Result<Device>> = OnceLock::new();
+        GLOBAL
+            .get_or_init(|| Device::open(adapter::selector().as_deref(), None))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// Which devices there are, and which one [`Device::global`] takes (or why none).
+    pub fn describe() -> DeviceReport {
+        adapter::describe(adapter::selector().as_deref())
+    }
+
+    /// Opens the device that a selector names, else the best one. `strict` is for tests; by default
+    /// the best mode that the adapter supports is taken.
+    pub(crate) fn open(selector: Option<&str>, strict: Option<StrictMode>) -> Result<Device> {
+        guard::no_panic("opening the device", || {
+            let adapter = adapter::choose(selector)?;
+            let info = adapter.get_info();
+            let wanted = wgpu::Features::SHADER_F64
+                | wgpu::Features::SHADER_INT64
+                | wgpu::Features::PASSTHROUGH_SHADERS;
+            let features = adapter.features() & wanted;
+            let limits = adapter.limits();
+            let request = adapter.request_device(&wgpu::DeviceDescriptor {
+                label: Some("kjit"),
+                required_features: features,
+                required_limits: limits.clone(),
+                ..Default::default()
+            });
+            let (device, queue) = pollster::block_on(request).map_err(|e| {
+                RuntimeError::device(format!("cannot open device {}: {e}", info.name))
+            })?;
+            let passthrough = features.contains(wgpu::Features::PASSTHROUGH_SHADERS);
+            let health = Health::watch(&device);
+            Ok(Device(Arc::new(Shared {
+                strict: strict.unwrap_or(if passthrough {
+                    StrictMode::Patch
+                } else {
+                    StrictMode::Barrier
+                }),
+                features: Features {
+                    f64: features.contains(wgpu::Features::SHADER_F64),
+                    i64: features.contains(wgpu::Features::SHADER_INT64),
+                },
+                passthrough,
+                loop_limit: adapter::stops_loops(&info).then_some(SOFTWARE_LOOP_LIMIT),
+                name: info.name,
+                limits,
+                device,
+                queue,
+                health,
+                pool: buffer::Pool::default(),
+                pipelines: shader::PipelineCache::default(),
+            })))
+        })
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Runs a scalar-form kernel for every element of `shape`: inputs broadcast to it, an index
+    /// parameter is the element's position in C order, outputs are new C-ordered device arrays.
+    pub fn elementwise(
+        &self,
+        kernel: &Function,
+        inputs: &[Array],
+        shape: &[usize],
+        out_dtypes: &[DType],
+        fast: bool,
+        stats: &mut Stats,
+    ) -> Result<Vec<Array>> {
+        stats.calls += 1;
+        self.map(kernel, inputs, shape, out_dtypes, fast, stats)
+    }
+
+    /// As [`Device::elementwise`], uncounted.
+    fn map(
+        &self,
+        kernel: &Function,
+        inputs: &[Array],
+        shape: &[usize],
+        out_dtypes: &[DType],
+        fast: bool,
+        stats: &mut Stats,
+    ) -> Result<Vec<Array>> {
+        launch::check(kernel, inputs, out_dtypes)?;
+        let mut outs = Vec::with_capacity(out_dtypes.len());
+        for dtype in out_dtypes {
+            let size = crate::broadcast::checked_size(shape, dtype.size())?;
+            if size == 0 {
+                outs.push(Array::zeros(*dtype, shape)?);
+                continue;
+            }
+            let buffer = self.0.allocate(size * dtype.size())?;
+            outs.push(Array::from_device(Arc::new(buffer), *dtype, shape)?);
+        }
+        if !shape.contains(&0) {
+            launch::elementwise(&self.0, kernel, inputs, shape, &outs, fast, stats)?;
+        }
+        Ok(outs)
+    }
+
+    /// Reduces what a kernel with one output computes, on the tree of [`crate::reduce`].
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the engine's own arguments and no more"
+    )]
+    pub fn reduce(
+        &self,
+        kernel: &Function,
+        inputs: &[Array],
+        shape: &[usize],
+        dtype: DType,
+        op: ReduceOp,
+        fast: bool,
+        stats: &mut Stats,
+    ) -> Result<Scalar> {
+        stats.calls += 1;
+        let size = crate::broadcast::checked_size(shape, dtype.size())?;
+        if size == 0 {
+            let none = Array::zeros(dtype, &[0])?;
+            return reduce_on_host(&Source::Memory(&none), dtype, 0, op, &Scheduler::single());
+        }
+        match self.plan(kernel, dtype, op) {
+            Plan::Fused(reduction) => {
+                launch::check(kernel, inputs, &[dtype])?;
+                let partials =
+                    launch::partials(&self.0, kernel, inputs, shape, reduction, fast, stats)?;
+                finish::finish(&partials, size, reduction, result_dtype(op, dtype))
+            }
+            Plan::MapThenDevice => {
+                let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
+                stats.calls -= 1;
+                self.reduce(&identity(dtype), &mapped, shape, dtype, op, fast, stats)
+            }
+            Plan::MapThenHost => {
+                let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
+                let start = std::time::Instant::now();
+                let mapped = mapped[0].to_contiguous()?;
+                stats.transfer += start.elapsed();
+                let start = std::time::Instant::now();
+                let source = Source::Memory(&mapped);
+                let value = reduce_on_host(&source, dtype, size, op, &Scheduler::single());
+                stats.run += start.elapsed();
+                value
+            }
+        }
+    }
+
+    fn plan(&self, kernel: &Function, dtype: DType, op: ReduceOp) -> Plan {
+        let reduction = match op {
+            ReduceOp::Sum => Reduction::Sum,
+            ReduceOp::Min => Reduction::Min,
+            ReduceOp::Max => Reduction::Max,
+            ReduceOp::ArgMin | ReduceOp::ArgMax => return Plan::MapThenHost,
+        };
+        // Sums of integers are 64 bits wide; the extremes of bool are left to the host.
+        let wide = op == ReduceOp::Sum && !dtype.is_float() && !self.0.features.i64;
+        if wide || (dtype == DType::Bool && op != ReduceOp::Sum) {
+            return Plan::MapThenHost;
+        }
+        // A device that counts loop iterations counts them over all elements of an invocation.
+        let loops = kernel.insts.iter().any(|i| i.op == Opcode::Loop);
+        if loops && self.0.loop_limit.is_some() {
+            return Plan::MapThenDevice;
+        }
+        Plan::Fused(reduction)
+    }
+}
+
+/// The kernel that copies an array.
+fn identity(dtype: DType) -> Function {
+    let param = |name: &str, mode| ArrayParam {
+        name: name.to_string(),
+        dtype,
+        mode,
+        access: Access::Strided,
+    };
+    let mut b = FunctionBuilder::new(format!("identity.{dtype}"));
+    let x = b.array(param("x", ArrayMode::In));
+    let y = b.array(param("y", ArrayMode::Out));
+    let value = b.load(x);
+    b.store(y, value);
+    b.ret(&[])
+}

@@ -1,0 +1,1029 @@
+//! The device against the definition of every operation. These tests need a device (a software one
+//! will do) and fail without: `apt-get install libvulkan1 mesa-vulkan-drivers`.
+
+use super::operand::{Memory, Operand, coalesce};
+use super::{Device, adapter, buffer, finish, identity, spirv};
+use crate::{Array, ErrorKind, HostBuffer, ReduceOp, SliceIndex, Stats};
+use kjit_driver::wgsl::{Reduction, StrictMode};
+use kjit_ir::eval::{eval, same};
+use kjit_ir::{
+    Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, LocalArray, Opcode,
+    Scalar, Trap, TrapKind, Type, Value,
+};
+use std::sync::OnceLock;
+
+/// The device, keeping strict arithmetic by patching.
+fn patched() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| Device::open(None, None).expect("these tests need a Vulkan device"))
+}
+
+/// The same, by barriers.
+fn barriers() -> &'static Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    DEVICE.get_or_init(|| {
+        Device::open(None, Some(StrictMode::Barrier)).expect("these tests need a Vulkan device")
+    })
+}
+
+fn param(dtype: DType, mode: ArrayMode) -> ArrayParam {
+    ArrayParam {
+        name: "x".to_string(),
+        dtype,
+        mode,
+        access: Access::Strided,
+    }
+}
+
+/// A kernel whose outputs are what `body` makes of its inputs.
+fn kernel(
+    name: &str,
+    inputs: &[DType],
+    body: impl FnOnce(&mut FunctionBuilder, &[Value]) -> Vec<Value>,
+) -> Function {
+    let mut b = FunctionBuilder::new(name);
+    let arrays: Vec<_> = inputs
+        .iter()
+        .map(|d| b.array(param(*d, ArrayMode::In)))
+        .collect();
+    let args: Vec<_> = arrays.iter().map(|a| b.load(*a)).collect();
+    for value in body(&mut b, &args) {
+        let dtype = b.func.ty(value).dtype;
+        let out = b.array(param(dtype, ArrayMode::Out));
+        b.store(out, value);
+    }
+    b.ret(&[])
+}
+
+fn outputs(kernel: &Function) -> Vec<DType> {
+    let outs = kernel.arrays.iter().filter(|a| a.mode == ArrayMode::Out);
+    outs.map(|a| a.dtype).collect()
+}
+
+fn array_of(values: &[Scalar]) -> Array {
+    let dtype = values[0].dtype();
+    let mut bytes = Vec::new();
+    for value in values {
+        let (image, size) = value.to_ne_bytes();
+        bytes.extend_from_slice(&image[..size]);
+    }
+    Array::from_buffer(
+        HostBuffer::from_bytes(&bytes).unwrap(),
+        dtype,
+        &[values.len()],
+    )
+    .unwrap()
+}
+
+fn scalars(array: &Array) -> Vec<Scalar> {
+    let host = array.to_contiguous().unwrap();
+    let size = host.dtype().size();
+    let crate::Storage::Host(buffer) = host.storage() else {
+        panic!("not on the host");
+    };
+    buffer.as_slice()[host.offset()..][..host.nbytes()]
+        .chunks_exact(size)
+        .map(|b| Scalar::from_ne_bytes(host.dtype(), b))
+        .collect()
+}
+
+fn run(device: &Device, kernel: &Function, inputs: &[Array], shape: &[usize]) -> Vec<Array> {
+    device
+        .elementwise(
+            kernel,
+            inputs,
+            shape,
+            &outputs(kernel),
+            false,
+            &mut Stats::default(),
+        )
+        .unwrap_or_else(|e| panic!("{}: {e}", kernel.name))
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+/// Values at which something happens.
+fn edges(dtype: DType) -> Vec<Scalar> {
+    let floats = [
+        0.0,
+        1.0,
+        0.5,
+        1.5,
+        2.5,
+        3.0,
+        0.1,
+        1e-3,
+        127.5,
+        128.0,
+        255.9,
+        256.0,
+        32768.0,
+        65535.5,
+        2147483647.0,
+        2147483648.0,
+        4294967295.0,
+        4294967296.0,
+        9.223372036854775e18,
+        9.223372036854776e18,
+        1.8446744073709552e19,
+        8388607.5,
+        4503599627370495.5,
+        1e38,
+        f64::INFINITY,
+        f64::NAN,
+    ];
+    let signed = |v: &f64| [*v, -*v];
+    match dtype {
+        DType::Bool => vec![Scalar::bool(false), Scalar::bool(true)],
+        DType::F32 => {
+            let special = [
+                f32::MAX,
+                f32::MIN_POSITIVE,
+                1e-45,
+                1.1754942e-38,
+                f32::EPSILON,
+            ];
+            let special = special.iter().flat_map(|v| [*v, -*v]);
+            let plain = floats.iter().flat_map(signed).map(|v| v as f32);
+            plain.chain(special).map(Scalar::f32).collect()
+        }
+        DType::F64 => {
+            let special = [
+                f64::MAX,
+                f64::MIN_POSITIVE,
+                5e-324,
+                2.2250738585072e-308,
+                1e300,
+            ];
+            let all = floats.iter().chain(&special);
+            all.flat_map(signed).map(Scalar::f64).collect()
+        }
+        _ => [0, 1, 2, 3, 5, 7, 8, 15, 16, 31, 32, 33, 63, 64, 100, 127]
+            .into_iter()
+            .flat_map(|v: i128| {
+                let top = 1i128 << (dtype.bits() - 1);
+                [v, -v, top + v, top - 1 - v].map(|v| Scalar::int(dtype, v))
+            })
+            .collect(),
+    }
+}
+
+/// A random value; floats of all magnitudes, with exponents near each other now and then.
+fn random(dtype: DType, r: &mut Random) -> Scalar {
+    let bits = r.next();
+    match dtype {
+        DType::Bool => Scalar::bool(bits & 1 == 1),
+        DType::F32 if bits & 1 == 0 => Scalar::f32((bits >> 20) as f32 / 3e9 - 1000.0),
+        DType::F64 if bits & 1 == 0 => Scalar::f64((bits >> 8) as f64 / 3e13 - 1000.0),
+        DType::F32 => Scalar::from_bits(dtype, (bits >> 32) as u128),
+        _ => Scalar::from_bits(dtype, bits as u128),
+    }
+}
+
+const DTYPES: [DType; 11] = [
+    DType::Bool,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::F32,
+    DType::F64,
+];
+
+/// One output of a kernel under test: the operation, the dtype of a conversion, the arguments.
+type Step = (Opcode, Option<DType>, Vec<usize>);
+
+/// Runs operations on columns of values; compares with their definition; gives what differs.
+fn compare(device: &Device, name: &str, columns: &[Vec<Scalar>], steps: &[Step]) -> Vec<String> {
+    let dtypes: Vec<DType> = columns.iter().map(|c| c[0].dtype()).collect();
+    let kernel = kernel(name, &dtypes, |b, args| {
+        steps
+            .iter()
+            .map(|(op, to, which)| {
+                let args: Vec<_> = which.iter().map(|k| args[*k]).collect();
+                b.op(*op, &args, *to)
+            })
+            .collect()
+    });
+    let n = columns[0].len();
+    let inputs: Vec<_> = columns.iter().map(|c| array_of(c)).collect();
+    let results = run(device, &kernel, &inputs, &[n]);
+    let mut wrong = Vec::new();
+    for ((op, to, which), result) in steps.iter().zip(&results) {
+        let mut count = 0;
+        for (i, got) in scalars(result).into_iter().enumerate() {
+            let args: Vec<_> = which.iter().map(|k| columns[*k][i]).collect();
+            let want = eval(*op, *to, &args).expect("defined");
+            if !same(got, want) {
+                if count == 0 {
+                    wrong.push(format!("{op} {to:?} {args:?}: {got:?} instead of {want:?}"));
+                }
+                count += 1;
+            }
+        }
+        if count > 0 {
+            wrong.push(format!("    ({count} of {n})"));
+        }
+    }
+    wrong
+}
+
+/// All pairs of edge values, and random pairs.
+fn pairs(dtype: DType) -> [Vec<Scalar>; 2] {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for x in edges(dtype) {
+        for y in edges(dtype) {
+            a.push(x);
+            b.push(y);
+        }
+    }
+    let mut r = Random(dtype.bits() as u64);
+    for _ in 0..3001 {
+        a.push(random(dtype, &mut r));
+        b.push(random(dtype, &mut r));
+    }
+    [a, b]
+}
+
+fn every_operation(device: &Device) {
+    let mut wrong = Vec::new();
+    for dtype in DTYPES {
+        let [a, b] = pairs(dtype);
+        let chosen: Vec<_> = (0..a.len()).map(|i| Scalar::bool(i % 3 == 0)).collect();
+        let mut steps: Vec<Step> = vec![(Opcode::Select, None, vec![2, 0, 1])];
+        for op in Opcode::ALL.iter().copied() {
+            if !op.is_pure() || !op.domain().contains(dtype) {
+                continue;
+            }
+            match op {
+                Opcode::Cast | Opcode::Bitcast | Opcode::Splat | Opcode::AnyTrue => {}
+                _ => match op.arity() {
+                    Some(1) => steps.push((op, None, vec![0])),
+                    Some(2) => steps.push((op, None, vec![0, 1])),
+                    _ => {}
+                },
+            }
+        }
+        for op in [Opcode::Cast, Opcode::Bitcast] {
+            for to in DTYPES {
+                if op.result_type(&[Type::scalar(dtype)], Some(to)).is_ok() {
+                    steps.push((op, Some(to), vec![0]));
+                }
+            }
+        }
+        let columns = [a, b, chosen];
+        for (n, steps) in steps.chunks(24).enumerate() {
+            let name = format!("ops.{dtype}.{n}");
+            wrong.extend(compare(device, &name, &columns, steps));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_operation_is_exact_when_patched() {
+    every_operation(patched());
+}
+
+#[test]
+fn every_operation_is_exact_with_barriers() {
+    every_operation(barriers());
+}
+
+#[test]
+fn multiply_add_rounds_once() {
+    for device in [patched(), barriers()] {
+        let mut wrong = Vec::new();
+        for dtype in [DType::F32, DType::F64] {
+            let mut columns = [Vec::new(), Vec::new(), Vec::new()];
+            let edges = edges(dtype);
+            for x in &edges {
+                for y in &edges {
+                    for z in &edges {
+                        columns[0].push(*x);
+                        columns[1].push(*y);
+                        columns[2].push(*z);
+                    }
+                }
+            }
+            // Products that the addend nearly cancels, or lies half a unit away from.
+            let mut r = Random(7);
+            for n in 0..40_000 {
+                let (x, y) = (random(dtype, &mut r), random(dtype, &mut r));
+                let product = eval(Opcode::Mul, None, &[x, y]).unwrap();
+                let minus = eval(Opcode::Neg, None, &[product]).unwrap();
+                let nudge = (r.next() % 5) as u128;
+                let z = match n % 3 {
+                    0 => Scalar::from_bits(dtype, minus.bits() ^ nudge),
+                    1 => Scalar::from_bits(
+                        dtype,
+                        minus.bits().wrapping_add(
+                            (r.next() % 60) as u128
+                                * if dtype == DType::F32 {
+                                    1 << 23
+                                } else {
+                                    1 << 52
+                                },
+                        ),
+                    ),
+                    _ => random(dtype, &mut r),
+                };
+                columns[0].push(x);
+                columns[1].push(y);
+                columns[2].push(z);
+            }
+            let step = (Opcode::Fma, None, vec![0, 1, 2]);
+            wrong.extend(compare(device, "fma", &columns, &[step]));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+}
+
+/// What drivers fold, contract or reassociate when they are let.
+#[test]
+fn nothing_is_folded_or_contracted() {
+    for device in [patched(), barriers()] {
+        for dtype in [DType::F32, DType::F64] {
+            let float = |b: &mut FunctionBuilder, v: f64| match dtype {
+                DType::F32 => b.f32(v as f32),
+                _ => b.f64(v),
+            };
+            let [x, y] = pairs(dtype);
+            let kernel = kernel("traps", &[dtype, dtype], |b, args| {
+                let (x, y) = (args[0], args[1]);
+                let zero = float(b, 0.0);
+                let minus_zero = float(b, -0.0);
+                let one = float(b, 1.0);
+                let sum = b.binary(Opcode::Add, x, y);
+                let product = b.binary(Opcode::Mul, x, y);
+                let less = b.binary(Opcode::Lt, x, y);
+                let equal = b.binary(Opcode::Eq, x, x);
+                vec![
+                    b.binary(Opcode::Sub, zero, x),
+                    b.binary(Opcode::Add, x, zero),
+                    b.binary(Opcode::Add, x, minus_zero),
+                    b.binary(Opcode::Mul, x, zero),
+                    b.binary(Opcode::Div, zero, x),
+                    b.binary(Opcode::Div, one, x),
+                    b.binary(Opcode::Div, x, x),
+                    b.binary(Opcode::Sub, x, x),
+                    b.binary(Opcode::Sub, sum, x),
+                    b.binary(Opcode::Add, product, x),
+                    b.binary(Opcode::Sub, product, product),
+                    b.unary(Opcode::Not, less),
+                    b.unary(Opcode::Not, equal),
+                ]
+            });
+            let results = run(device, &kernel, &[array_of(&x), array_of(&y)], &[x.len()]);
+            let results: Vec<_> = results.iter().map(scalars).collect();
+            let constant = |v: f64| match dtype {
+                DType::F32 => Scalar::f32(v as f32),
+                _ => Scalar::f64(v),
+            };
+            let op = |op, args: &[Scalar]| eval(op, None, args).unwrap();
+            for i in 0..x.len() {
+                let (x, y) = (x[i], y[i]);
+                let sum = op(Opcode::Add, &[x, y]);
+                let product = op(Opcode::Mul, &[x, y]);
+                let wanted = [
+                    op(Opcode::Sub, &[constant(0.0), x]),
+                    op(Opcode::Add, &[x, constant(0.0)]),
+                    op(Opcode::Add, &[x, constant(-0.0)]),
+                    op(Opcode::Mul, &[x, constant(0.0)]),
+                    op(Opcode::Div, &[constant(0.0), x]),
+                    op(Opcode::Div, &[constant(1.0), x]),
+                    op(Opcode::Div, &[x, x]),
+                    op(Opcode::Sub, &[x, x]),
+                    op(Opcode::Sub, &[sum, x]),
+                    op(Opcode::Add, &[product, x]),
+                    op(Opcode::Sub, &[product, product]),
+                    op(Opcode::Not, &[op(Opcode::Lt, &[x, y])]),
+                    op(Opcode::Not, &[op(Opcode::Eq, &[x, x])]),
+                ];
+                for (n, (got, want)) in results.iter().map(|r| r[i]).zip(wanted).enumerate() {
+                    let mode = device.0.strict;
+                    assert!(
+                        same(got, want),
+                        "{mode:?} {n}: {x:?} {y:?}: {got:?} instead of {want:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Does the machinery that strictness rests on make a difference at all?
+#[test]
+fn fast_arithmetic_is_not_strict() {
+    let [x, y] = pairs(DType::F32);
+    let kernel = kernel("fast", &[DType::F32, DType::F32], |b, args| {
+        let sum = b.binary(Opcode::Add, args[0], args[1]);
+        vec![b.binary(Opcode::Sub, sum, args[0])]
+    });
+    let inputs = [array_of(&x), array_of(&y)];
+    let strict = run(patched(), &kernel, &inputs, &[x.len()]);
+    let fast = patched()
+        .elementwise(
+            &kernel,
+            &inputs,
+            &[x.len()],
+            &[DType::F32],
+            true,
+            &mut Stats::default(),
+        )
+        .unwrap();
+    assert_ne!(scalars(&strict[0]), scalars(&fast[0]));
+}
+
+#[test]
+fn constants_keep_their_bits() {
+    for device in [patched(), barriers()] {
+        for dtype in DTYPES {
+            let mut values = edges(dtype);
+            values.dedup();
+            for chunk in values.chunks(20) {
+                let kernel = kernel("constants", &[DType::U8], |b, _| {
+                    chunk.iter().map(|v| b.constant(*v)).collect()
+                });
+                let input = array_of(&[Scalar::zero(DType::U8); 3]);
+                let results = run(device, &kernel, &[input], &[3]);
+                for (want, got) in chunk.iter().zip(&results) {
+                    for got in scalars(got) {
+                        assert!(same(got, *want), "{got:?} instead of {want:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn views_broadcasts_and_index() {
+    let device = patched();
+    let mut b = FunctionBuilder::new("weights");
+    let x = b.array(param(DType::I16, ArrayMode::In));
+    let y = b.array(param(DType::F64, ArrayMode::In));
+    let index = b.array(param(DType::I64, ArrayMode::Index));
+    let z = b.array(param(DType::F64, ArrayMode::Out));
+    let narrow = b.array(param(DType::I8, ArrayMode::Out));
+    let x = b.load(x);
+    let y = b.load(y);
+    let i = b.load(index);
+    let x64 = b.cast(x, DType::F64);
+    let i64_ = b.cast(i, DType::F64);
+    let sum = b.binary(Opcode::Add, x64, y);
+    let sum = b.binary(Opcode::Add, sum, i64_);
+    b.store(z, sum);
+    let byte = b.cast(x, DType::I8);
+    b.store(narrow, byte);
+    let kernel = b.ret(&[]);
+
+    let x: Vec<i16> = (0..7 * 9).map(|v| v * 3 - 50).collect();
+    let x = Array::from_vec(x, &[7, 9]).unwrap();
+    let y = Array::from_vec((0..5).map(f64::from).collect(), &[5, 1, 1]).unwrap();
+    let reversed = |a: &Array| {
+        a.slice(&[
+            SliceIndex::Range {
+                start: None,
+                end: None,
+                step: -2,
+            },
+            SliceIndex::Range {
+                start: Some(1),
+                end: None,
+                step: 1,
+            },
+        ])
+        .unwrap()
+    };
+    // The same views over host memory, over device memory, and over single elements.
+    let copy = |a: &Array| {
+        run(
+            device,
+            &identity(a.dtype()),
+            std::slice::from_ref(a),
+            a.shape(),
+        )
+        .remove(0)
+    };
+    let one = x.slice(&[SliceIndex::At(3), SliceIndex::At(4)]).unwrap();
+    for x in [
+        reversed(&x),
+        reversed(&copy(&x)),
+        x.transpose(),
+        copy(&x).transpose(),
+        one,
+    ] {
+        let mut shape = vec![5];
+        shape.extend_from_slice(if x.ndim() == 2 { x.shape() } else { &[3, 2] });
+        let results = run(device, &kernel, &[x.clone(), y.clone()], &shape);
+        let wide = x.broadcast_to(&shape).unwrap().to_vec::<i16>().unwrap();
+        let tall = y.broadcast_to(&shape).unwrap().to_vec::<f64>().unwrap();
+        let wanted: Vec<f64> = (0..wide.len())
+            .map(|i| wide[i] as f64 + tall[i] + i as f64)
+            .collect();
+        assert_eq!(results[0].to_vec::<f64>().unwrap(), wanted);
+        let bytes: Vec<i8> = wide.iter().map(|v| *v as i8).collect();
+        assert_eq!(results[1].to_vec::<i8>().unwrap(), bytes);
+        assert_eq!(results[0].shape(), shape);
+    }
+}
+
+/// A kernel of bytes and one of floats; together more groups than one grid dimension takes.
+#[test]
+fn all_sizes() {
+    let device = patched();
+    let add = |dtype| {
+        kernel("add", &[dtype, dtype], |b, args| {
+            vec![b.binary(Opcode::Add, args[0], args[1])]
+        })
+    };
+    let (bytes, floats) = (add(DType::U8), add(DType::F32));
+    let mut stats = Stats::default();
+    for n in [0usize, 1, 17, 1024, 65537] {
+        let x: Vec<u8> = (0..n).map(|i| i as u8).collect();
+        let array = Array::from_vec(x.clone(), &[n]).unwrap();
+        let one = Array::scalar(Scalar::int(DType::U8, 3));
+        let sum = &run(device, &bytes, &[array, one], &[n])[0];
+        let wanted: Vec<u8> = x.iter().map(|v| v.wrapping_add(3)).collect();
+        assert_eq!(sum.to_vec::<u8>().unwrap(), wanted);
+    }
+    let n = 65535 * 256 + 1000;
+    let x: Vec<f32> = (0..n).map(|i| (i % 4096) as f32).collect();
+    let array = Array::from_vec(x.clone(), &[n]).unwrap();
+    let sum = device
+        .elementwise(
+            &floats,
+            &[array.clone(), array],
+            &[n],
+            &[DType::F32],
+            false,
+            &mut stats,
+        )
+        .unwrap();
+    let sum = sum[0].to_vec::<f32>().unwrap();
+    assert!(sum.iter().zip(&x).all(|(s, x)| *s == 2.0 * x));
+    assert_eq!(stats.calls, 1);
+    assert_eq!(stats.bytes_written, n as u64 * 4);
+}
+
+/// An array larger than a binding of the software device (128 MiB), in windows.
+#[test]
+fn windows_over_the_binding_limit() {
+    let device = patched();
+    let n = 40_000_000usize;
+    let mut b = FunctionBuilder::new("halves");
+    let index = b.array(param(DType::I64, ArrayMode::Index));
+    let y = b.array(param(DType::I32, ArrayMode::Out));
+    let i = b.load(index);
+    let value = b.cast(i, DType::I32);
+    b.store(y, value);
+    let kernel = b.ret(&[]);
+    let array = run(device, &kernel, &[], &[n]).remove(0);
+    let sum = device
+        .reduce(
+            &identity(DType::I32),
+            std::slice::from_ref(&array),
+            &[n],
+            DType::I32,
+            ReduceOp::Sum,
+            false,
+            &mut Stats::default(),
+        )
+        .unwrap();
+    assert_eq!(sum.as_int(), (n as i128) * (n as i128 - 1) / 2);
+    let tail = array
+        .slice(&[SliceIndex::Range {
+            start: Some(-3),
+            end: None,
+            step: 1,
+        }])
+        .unwrap();
+    let tail = run(device, &identity(DType::I32), &[tail], &[3]).remove(0);
+    assert_eq!(
+        tail.to_vec::<i32>().unwrap(),
+        [39_999_997, 39_999_998, 39_999_999]
+    );
+}
+
+#[test]
+fn reductions_equal_the_host_bit_for_bit() {
+    use crate::reduce::{Source, reduce};
+    let ops = [
+        ReduceOp::Sum,
+        ReduceOp::Min,
+        ReduceOp::Max,
+        ReduceOp::ArgMin,
+        ReduceOp::ArgMax,
+    ];
+    for device in [patched(), barriers()] {
+        for dtype in DTYPES {
+            for n in [1usize, 15, 17, 1023, 1030, 70_001] {
+                let mut r = Random(n as u64);
+                let values: Vec<_> = (0..n)
+                    .map(|_| match dtype {
+                        DType::F32 => Scalar::f32(r.next() as f32 / 1e19),
+                        DType::F64 => Scalar::f64(r.next() as f64 / 1e19),
+                        _ => random(dtype, &mut r),
+                    })
+                    .collect();
+                let array = array_of(&values);
+                for op in ops {
+                    let scheduler = crate::schedule::Scheduler::single();
+                    let want = reduce(&Source::Memory(&array), dtype, n, op, &scheduler).unwrap();
+                    let got = device
+                        .reduce(
+                            &identity(dtype),
+                            std::slice::from_ref(&array),
+                            &[n],
+                            dtype,
+                            op,
+                            false,
+                            &mut Stats::default(),
+                        )
+                        .unwrap_or_else(|e| panic!("{op:?} of {n} {dtype}: {e}"));
+                    assert!(
+                        same(got, want),
+                        "{op:?} of {n} {dtype}: {got:?}, not {want:?}"
+                    );
+                }
+            }
+        }
+    }
+    let none = Array::zeros(DType::I8, &[0]).unwrap();
+    let sum = |op| {
+        let none = std::slice::from_ref(&none);
+        let copy = identity(DType::I8);
+        patched().reduce(
+            &copy,
+            none,
+            &[0],
+            DType::I8,
+            op,
+            false,
+            &mut Stats::default(),
+        )
+    };
+    assert_eq!(sum(ReduceOp::Sum).unwrap(), Scalar::int(DType::I64, 0));
+    assert_eq!(sum(ReduceOp::Max).unwrap_err().kind, ErrorKind::Value);
+}
+
+#[test]
+fn partial_results_keep_nan_and_signs() {
+    let finish = |values: Vec<f32>, op| {
+        let partials = super::launch::Partials {
+            bytes: HostBuffer::from_bytes(bytemuck::cast_slice(&values)).unwrap(),
+            dtype: DType::F32,
+        };
+        finish::finish(&partials, values.len(), op, DType::F32).unwrap()
+    };
+    let zeros = vec![0.0, -0.0, 0.0];
+    assert_eq!(finish(zeros.clone(), Reduction::Min), Scalar::f32(-0.0));
+    assert_eq!(finish(zeros, Reduction::Max), Scalar::f32(0.0));
+    for op in [Reduction::Min, Reduction::Max, Reduction::Sum] {
+        let mut values = vec![1.0; 40];
+        values[20] = f32::NAN;
+        assert!(finish(values, op).as_f32().is_nan());
+    }
+}
+
+/// `x` times one more than itself, by counting; the loop of element `x` runs `x` times.
+fn counting(narrow: bool) -> Function {
+    kernel("counting", &[DType::I32], |b, args| {
+        let zero = b.int(DType::I32, 0);
+        let one = b.int(DType::I32, 1);
+        let i32_ = Type::scalar(DType::I32);
+        let limit = args[0];
+        let total = b.loop_(&[zero, zero], &[i32_], |b, carried| {
+            let done = b.binary(Opcode::Ge, carried[0], limit);
+            b.if_else(done, &[], |b| b.break_(&[carried[1]]), |b| b.yield_(&[]));
+            let next = b.binary(Opcode::Add, carried[0], one);
+            let total = b.binary(Opcode::Add, carried[1], next);
+            b.continue_(&[next, total]);
+        });
+        vec![if narrow {
+            b.cast(total[0], DType::U8)
+        } else {
+            total[0]
+        }]
+    })
+}
+
+#[test]
+fn long_loops_are_errors_where_the_device_stops_them() {
+    for device in [patched(), barriers()] {
+        let limit = device.0.loop_limit;
+        let fine: Vec<i32> = (0..1000).map(|i| (i * 37) % 16_000).collect();
+        let array = Array::from_vec(fine.clone(), &[1000]).unwrap();
+        let wanted: Vec<i32> = fine.iter().map(|x| x * (x + 1) / 2).collect();
+        let sums = run(
+            device,
+            &counting(false),
+            std::slice::from_ref(&array),
+            &[1000],
+        );
+        assert_eq!(sums[0].to_vec::<i32>().unwrap(), wanted);
+        let bytes = run(
+            device,
+            &counting(true),
+            std::slice::from_ref(&array),
+            &[1000],
+        );
+        let narrow: Vec<u8> = wanted.iter().map(|x| *x as u8).collect();
+        assert_eq!(bytes[0].to_vec::<u8>().unwrap(), narrow);
+        let total = device
+            .reduce(
+                &counting(false),
+                &[array],
+                &[1000],
+                DType::I32,
+                ReduceOp::Sum,
+                false,
+                &mut Stats::default(),
+            )
+            .unwrap();
+        assert_eq!(total.as_int(), wanted.iter().map(|x| *x as i128).sum());
+        let long = Array::from_vec(vec![5, 40_000, 66_000], &[3]).unwrap();
+        let result = device.elementwise(
+            &counting(false),
+            &[long],
+            &[3],
+            &[DType::I32],
+            false,
+            &mut Stats::default(),
+        );
+        match limit {
+            Some(_) => {
+                let error = result.unwrap_err();
+                assert_eq!(error.kind, ErrorKind::Limit);
+                assert!(error.help.is_some());
+            }
+            None => assert_eq!(
+                result.unwrap()[0].to_vec::<i32>().unwrap()[..2],
+                [15, 800_020_000]
+            ),
+        }
+    }
+}
+
+/// Nested loops that neighbours take at different times: the device counts for all of them.
+#[test]
+fn nested_loops_never_give_wrong_answers() {
+    let kernel = kernel("nested", &[DType::I32], |b, args| {
+        let zero = b.int(DType::I32, 0);
+        let one = b.int(DType::I32, 1);
+        let rounds = b.int(DType::I32, 8);
+        let i32_ = Type::scalar(DType::I32);
+        let own = args[0];
+        let total = b.loop_(&[zero, zero], &[i32_], |b, outer| {
+            let (round, total) = (outer[0], outer[1]);
+            let done = b.binary(Opcode::Ge, round, rounds);
+            b.if_else(done, &[], |b| b.break_(&[total]), |b| b.yield_(&[]));
+            // Only the element whose turn it is counts.
+            let turn = b.binary(Opcode::Eq, own, round);
+            let many = b.int(DType::I32, 7_000);
+            let limit = b.select(turn, many, one);
+            let inner = b.loop_(&[zero, total], &[i32_], |b, inner| {
+                let done = b.binary(Opcode::Ge, inner[0], limit);
+                b.if_else(done, &[], |b| b.break_(&[inner[1]]), |b| b.yield_(&[]));
+                let next = b.binary(Opcode::Add, inner[0], one);
+                let total = b.binary(Opcode::Add, inner[1], one);
+                b.continue_(&[next, total]);
+            });
+            let next = b.binary(Opcode::Add, round, one);
+            b.continue_(&[next, inner[0]]);
+        });
+        vec![total[0]]
+    });
+    let turns: Vec<i32> = (0..64).map(|i| i % 8).collect();
+    let array = Array::from_vec(turns, &[64]).unwrap();
+    let result = patched().elementwise(
+        &kernel,
+        &[array],
+        &[64],
+        &[DType::I32],
+        false,
+        &mut Stats::default(),
+    );
+    match result {
+        Ok(out) => assert_eq!(out[0].to_vec::<i32>().unwrap(), vec![7_007; 64]),
+        Err(e) => assert_eq!(e.kind, ErrorKind::Limit),
+    }
+}
+
+#[test]
+fn guards_and_local_arrays() {
+    let mut b = FunctionBuilder::new("pick");
+    let x = b.array(param(DType::I32, ArrayMode::In));
+    let y = b.array(param(DType::U8, ArrayMode::Out));
+    let local = b.local(LocalArray {
+        name: "table".to_string(),
+        dtype: DType::I32,
+        len: 3,
+    });
+    let trap = b.trap(Trap {
+        kind: TrapKind::IndexOutOfBounds {
+            array: "table".to_string(),
+            len: 3,
+        },
+        loc: Loc::default(),
+    });
+    let at = b.load(x);
+    let old = b.local_load(local, at);
+    let hundred = b.int(DType::I32, 100);
+    let value = b.binary(Opcode::Add, at, hundred);
+    b.local_store(local, at, value);
+    let three = b.int(DType::I32, 3);
+    let ok = b.binary(Opcode::Lt, at, three);
+    b.guard(ok, trap);
+    let new = b.local_load(local, at);
+    // What an element stored must not be seen by the next one.
+    let sum = b.binary(Opcode::Add, old, new);
+    let byte = b.cast(sum, DType::U8);
+    b.store(y, byte);
+    let kernel = b.ret(&[]);
+    let call = |values: Vec<i32>| {
+        let n = values.len();
+        let array = Array::from_vec(values, &[n]).unwrap();
+        let stats = &mut Stats::default();
+        patched().elementwise(&kernel, &[array], &[n], &[DType::U8], false, stats)
+    };
+    let bytes = call(vec![0, 1, 2, 2, 2, 0]).unwrap()[0]
+        .to_vec::<u8>()
+        .unwrap();
+    assert_eq!(bytes, [100, 101, 102, 102, 102, 100]);
+    let error = call(vec![0, 3]).unwrap_err();
+    assert!(error.message.contains("table"), "{error}");
+    // The status of one call is not that of the next.
+    assert!(call(vec![1]).is_ok());
+}
+
+#[test]
+fn selection_and_reports() {
+    let report = Device::describe();
+    assert!(!report.adapters.is_empty(), "{report}");
+    let name = patched().name();
+    let infos = |types: &[(&str, wgpu::DeviceType)]| -> Vec<wgpu::AdapterInfo> {
+        types
+            .iter()
+            .map(|(name, kind)| {
+                let mut info = wgpu::AdapterInfo::new(*kind, wgpu::Backend::Vulkan);
+                info.name = name.to_string();
+                info
+            })
+            .collect()
+    };
+    let two = infos(&[
+        ("llvmpipe", wgpu::DeviceType::Cpu),
+        ("Big GPU", wgpu::DeviceType::DiscreteGpu),
+    ]);
+    assert_eq!(adapter::select(&two, None).unwrap(), 1);
+    assert_eq!(adapter::select(&two, Some("0")).unwrap(), 0);
+    assert_eq!(adapter::select(&two, Some("LLVM")).unwrap(), 0);
+    for wrong in ["2", "quantum"] {
+        let error = adapter::select(&two, Some(wrong)).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Device);
+        assert!(error.help.unwrap().contains("Big GPU"));
+    }
+    let error = adapter::select(&[], None).unwrap_err();
+    assert!(error.help.unwrap().contains("mesa-vulkan-drivers"));
+    let error = Device::open(Some("no such device"), None).err().unwrap();
+    assert!(error.help.unwrap().contains(name));
+}
+
+/// In a process of its own, for drivers are looked for once: no driver is an error, not a crash.
+#[test]
+fn no_driver_is_an_error() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "device::tests::without_driver", "--ignored"])
+        .env("VK_DRIVER_FILES", "/nonexistent")
+        .env("VK_ICD_FILENAMES", "/nonexistent")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[test]
+#[ignore = "run by no_driver_is_an_error in an environment without drivers"]
+fn without_driver() {
+    let error = Device::global().err().expect("there is no driver");
+    assert_eq!(error.kind, ErrorKind::Device);
+    assert!(error.help.unwrap().contains("mesa-vulkan-drivers"));
+    assert!(Device::describe().chosen.is_err());
+}
+
+#[test]
+fn a_failing_call_leaves_the_device_usable() {
+    let device = patched();
+    let too_large = device.0.limits.max_buffer_size as usize + 8;
+    let error = device.0.allocate(too_large).err().unwrap();
+    assert_eq!(error.kind, ErrorKind::Limit);
+    // A panic and a validation error inside of wgpu.
+    let error = device
+        .0
+        .guarded("a test", || -> crate::Result<()> { panic!("on purpose") })
+        .unwrap_err();
+    assert!(error.message.contains("on purpose"));
+    let buffer = device.0.upload(&[1, 2, 3, 4]).unwrap();
+    let error = device
+        .0
+        .guarded("a test", || {
+            device.0.queue.write_buffer(buffer.raw(), 1 << 40, &[0; 4]);
+            Ok(())
+        })
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Device);
+    let array = Array::from_vec(vec![1i8, 2, 3], &[3]).unwrap();
+    let copy = run(device, &identity(DType::I8), &[array], &[3]).remove(0);
+    assert_eq!(copy.to_vec::<i8>().unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn many_threads_share_the_device() {
+    let kernel = kernel("square", &[DType::F32], |b, args| {
+        vec![b.binary(Opcode::Mul, args[0], args[0])]
+    });
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let kernel = &kernel;
+            scope.spawn(move || {
+                for n in 1..20usize {
+                    let x: Vec<f32> = (0..n).map(|i| (i * thread) as f32).collect();
+                    let array = Array::from_vec(x.clone(), &[n]).unwrap();
+                    let out = run(patched(), kernel, &[array], &[n]).remove(0);
+                    let wanted: Vec<f32> = x.iter().map(|v| v * v).collect();
+                    assert_eq!(out.to_vec::<f32>().unwrap(), wanted);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn axes_coalesce() {
+    let buffer = || patched().0.allocate(4).unwrap();
+    let operands = |strides: &[&[i64]]| -> Vec<Operand> {
+        strides
+            .iter()
+            .map(|s| Operand {
+                memory: Memory::Uploaded(buffer()),
+                dtype: DType::F32,
+                offset: 0,
+                strides: s.to_vec(),
+                access: Access::Strided,
+            })
+            .collect()
+    };
+    let mut two = operands(&[&[12, 4, 1], &[0, 0, 0]]);
+    assert_eq!(coalesce(&[2, 3, 4], &mut two), [24]);
+    assert_eq!(two[0].strides, [1]);
+    let mut rows = operands(&[&[12, 4, 1], &[0, 4, 1]]);
+    assert_eq!(coalesce(&[2, 3, 4], &mut rows), [2, 12]);
+    assert_eq!(rows[1].strides, [0, 1]);
+    let mut none = operands(&[&[], &[]]);
+    assert_eq!(coalesce(&[], &mut none), [1]);
+}
+
+#[test]
+fn size_classes_waste_little() {
+    for len in [
+        1u64,
+        255,
+        256,
+        257,
+        1000,
+        1 << 20,
+        (1 << 20) + 1,
+        40_000_000,
+    ] {
+        let class = buffer::size_class(len);
+        assert!(class >= len && class % 4 == 0);
+        assert!(class <= len.max(256) + len / 7 + 256, "{len} {class}");
+        assert_eq!(buffer::size_class(class), class);
+    }
+}
+
+#[test]
+fn words_that_are_not_spirv_are_refused() {
+    assert!(spirv::make_strict(&[]).is_none());
+    assert!(spirv::make_strict(&[0x0723_0203, 0, 0, 0, 0]).is_none());
+    assert!(spirv::make_strict(&[0x0723_0203, 0, 0, 0, 0, 0]).is_none());
+}
