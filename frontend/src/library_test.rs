@@ -195,7 +195,8 @@ fn two_arguments() {
         f64::NAN,
         1e-44,
     ];
-    let list: [(&str, fn(f64, f64) -> f64, f64); 2] =
+    type Reference = fn(f64, f64) -> f64;
+    let list: [(&str, Reference, f64); 2] =
         [("atan2", f64::atan2, 3.0), ("hypot", f64::hypot, 2.0)];
     for (name, reference, bound) in list {
         let narrow = function(name, &[DType::F32]);

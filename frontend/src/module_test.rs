@@ -344,3 +344,24 @@ fn examples_pass_and_lower() {
     }
     assert!(n >= 8, "{n} examples");
 }
+
+#[test]
+fn as_deep_as_the_parser_allows() {
+    let depth = crate::parser::MAX_DEPTH as usize - 20;
+    let nested = |open: &str, close: &str| {
+        format!(
+            "ufunc f(x: f32) -> f32 {{ {}x{} }}",
+            open.repeat(depth / 3),
+            close.repeat(depth / 3)
+        )
+    };
+    let list = [
+        nested("(1 + ", ")"),
+        nested("sqrt(", ")"),
+        nested("{ ", " }"),
+        format!("ufunc f(x: f32) -> f32 {{ x{} }}", " + x * 2".repeat(depth)),
+    ];
+    for text in &list {
+        verify(&lower(text, "f", &[]));
+    }
+}

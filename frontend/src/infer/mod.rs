@@ -180,9 +180,7 @@ impl<'p, 'b> Infer<'p, 'b> {
                 let simple = text
                     .chars()
                     .all(|c| c.is_alphanumeric() || "_.".contains(c));
-                if simple || text.ends_with(')') && !text.starts_with('(') && !text.contains(' ') {
-                    text.to_string()
-                } else if text.starts_with('(') && text.ends_with(')') {
+                if simple {
                     text.to_string()
                 } else {
                     format!("({text})")
