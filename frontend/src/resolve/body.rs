@@ -4,7 +4,6 @@ use super::suggest::{did_you_mean, nearest};
 use super::{ItemRef, Items};
 use crate::ast::{self, ExprKind as A, StmtKind as S};
 use crate::builtins;
-use crate::consts;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{
     Block, Body, Callee, Const, Expr, ExprKind, FnId, Literal, Local, LocalId, Stmt, StmtKind,
@@ -15,9 +14,6 @@ use kjit_ir::host::HostFn;
 use kjit_ir::{BinaryOp, Class, DType, UnaryOp};
 use rustc_hash::FxHashMap;
 
-/// Longest local array: it lives in registers or on the stack of every element.
-const MAX_ARRAY_LENGTH: i128 = 65_536;
-
 /// Variables declared outside a construct and assigned inside.
 struct Frame {
     /// Variables from this number on are declared inside.
@@ -26,10 +22,10 @@ struct Frame {
 }
 
 /// A message just filed, to add to.
-struct Report<'d>(&'d mut Diagnostic);
+pub(super) struct Report<'d>(&'d mut Diagnostic);
 
 impl Report<'_> {
-    fn label(self, label: &str) -> Self {
+    pub(super) fn label(self, label: &str) -> Self {
         self.0.label = label.to_string();
         self
     }
@@ -39,22 +35,22 @@ impl Report<'_> {
         self
     }
 
-    fn help(self, help: impl Into<String>) {
+    pub(super) fn help(self, help: impl Into<String>) {
         self.0.help = Some(help.into());
     }
 }
 
 /// Resolves the code of one function, or one constant expression.
 pub struct BodyResolver<'a, 'p> {
-    items: &'p Items<'a>,
-    consts: &'p [Const],
-    source: &'p Source,
-    generics: &'p [(String, Class)],
+    pub(super) items: &'p Items<'a>,
+    pub(super) consts: &'p [Const],
+    pub(super) source: &'p Source,
+    pub(super) generics: &'p [(String, Class)],
     /// Type parameters of an unknown class: their name stands for an error.
     pub bad_generics: Vec<usize>,
-    diagnostics: &'p mut Vec<Diagnostic>,
+    pub(super) diagnostics: &'p mut Vec<Diagnostic>,
     locals: Vec<Local>,
-    scope: FxHashMap<&'a str, LocalId>,
+    pub(super) scope: FxHashMap<&'a str, LocalId>,
     /// What the names declared in the open scopes stood for before.
     shadowed: Vec<(&'a str, Option<LocalId>)>,
     n_exprs: usize,
@@ -117,7 +113,12 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         self.diagnostics.push(diagnostic);
     }
 
-    fn error(&mut self, code: Code, span: Span, message: impl Into<String>) -> Report<'_> {
+    pub(super) fn error(
+        &mut self,
+        code: Code,
+        span: Span,
+        message: impl Into<String>,
+    ) -> Report<'_> {
         self.diagnostics
             .push(Diagnostic::new(code, self.source, span, message));
         Report(
@@ -179,106 +180,6 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         {
             frame.assigned.push(id);
         }
-    }
-
-    // Types ----------------------------------------------------------------------------------------
-
-    /// The type of a parameter, result, constant or cast: one dtype or type parameter.
-    pub fn scalar_type(&mut self, ty: &'a ast::TypeExpr) -> Ty {
-        match &ty.kind {
-            ast::TypeExprKind::Name(name) => self.named_type(name, ty.span),
-            ast::TypeExprKind::Array(..) => {
-                self.error(
-                    Code::WrongPlace,
-                    ty.span,
-                    "an array type is not allowed here",
-                )
-                .label("must be one number")
-                .help("local arrays live inside a body: `let mut a = [0.0; 4];`");
-                Ty::Error
-            }
-            ast::TypeExprKind::Error => Ty::Error,
-        }
-    }
-
-    fn named_type(&mut self, name: &str, span: Span) -> Ty {
-        if let Some(n) = self.generics.iter().position(|(g, _)| g == name) {
-            if self.bad_generics.contains(&n) {
-                return Ty::Error;
-            }
-            return Ty::Generic(n as u32);
-        }
-        match DType::from_name(name) {
-            Some(dtype) if dtype.is_supported() => Ty::Scalar(dtype),
-            Some(dtype) => {
-                self.error(
-                    Code::NotSupportedYet,
-                    span,
-                    format!("`{dtype}` is not supported yet"),
-                )
-                .label("reserved for a later version")
-                .help("use `f32` or `f64`");
-                Ty::Error
-            }
-            None => {
-                let generics = self.generics.iter().map(|(g, _)| g.as_str());
-                let candidates = generics.chain(
-                    DType::ALL
-                        .iter()
-                        .filter(|d| d.is_supported())
-                        .map(|d| d.name()),
-                );
-                let alias = match name {
-                    "int" => Some("i32"),
-                    "float" | "float32" => Some("f32"),
-                    "double" | "float64" => Some("f64"),
-                    "usize" | "isize" | "long" | "int64" => Some("i64"),
-                    "uint" | "uint32" => Some("u32"),
-                    "int32" => Some("i32"),
-                    _ => None,
-                };
-                let help = did_you_mean(alias.or_else(|| nearest(name, candidates)));
-                let help = help.unwrap_or_else(|| {
-                    "the types are bool, i8 to i64, u8 to u64, f32 and f64".to_string()
-                });
-                self.error(
-                    Code::UnknownType,
-                    span,
-                    format!("there is no type `{name}`"),
-                )
-                .label("unknown type")
-                .help(help);
-                Ty::Error
-            }
-        }
-    }
-
-    /// The type of a `let`: a scalar or a local array.
-    fn let_type(&mut self, ty: &'a ast::TypeExpr) -> Ty {
-        match &ty.kind {
-            ast::TypeExprKind::Array(element, len) => {
-                let element = self.scalar_type(element);
-                match self.array_length(len) {
-                    Some(len) => Ty::Array(Box::new(element), len),
-                    None => Ty::Error,
-                }
-            }
-            _ => self.scalar_type(ty),
-        }
-    }
-
-    fn array_length(&mut self, len: &'a ast::Expr) -> Option<u32> {
-        if let Some(span) = names_local(len, &self.scope) {
-            self.error(
-                Code::NotConstant,
-                span,
-                "the length of an array must be a constant",
-            )
-            .label("known only when the program runs")
-            .help("use a literal or a `const`");
-            return None;
-        }
-        array_length(self.items, self.consts, self.source, len, self.diagnostics)
     }
 
     // Statements -----------------------------------------------------------------------------------
@@ -816,79 +717,4 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             "remove the parentheses, or multiply with `{name} * (..)`"
         ));
     }
-}
-
-/// The value of an array length: a constant integer.
-pub fn array_length(
-    items: &Items<'_>,
-    consts: &[Const],
-    source: &Source,
-    len: &ast::Expr,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<u32> {
-    let mut resolver = BodyResolver::new(items, consts, source, &[], diagnostics);
-    let expr = resolver.expr(len);
-    let body = resolver.finish_expr(expr);
-    let value = consts::evaluate(body, None, consts, source, diagnostics)?;
-    let mut report = |message: String, label: &str, help: &str| {
-        let d = Diagnostic::new(Code::LiteralRange, source, len.span, message);
-        diagnostics.push(d.label(label).help(help));
-        None
-    };
-    if !value.dtype().is_int() {
-        return report(
-            format!(
-                "the length of an array must be an integer, not {}",
-                value.dtype()
-            ),
-            "not an integer",
-            "write an integer",
-        );
-    }
-    match value.as_int() {
-        n @ 1..=MAX_ARRAY_LENGTH => Some(n as u32),
-        n => report(
-            format!("a local array cannot have {n} elements"),
-            "out of range",
-            "local arrays have 1 to 65536 elements",
-        ),
-    }
-}
-
-/// A place where a length names a variable.
-fn names_local(len: &ast::Expr, scope: &FxHashMap<&str, LocalId>) -> Option<Span> {
-    match &len.kind {
-        A::Name(name) => scope.contains_key(name.as_str()).then_some(len.span),
-        A::Unary(_, a) | A::Cast(a, _) => names_local(a, scope),
-        A::Binary(_, a, b) => names_local(a, scope).or_else(|| names_local(b, scope)),
-        _ => None,
-    }
-}
-
-/// The constants an expression names, with the places.
-pub fn consts_named(expr: &ast::Expr, names: &FxHashMap<&str, ItemRef>) -> Vec<(usize, Span)> {
-    fn walk(expr: &ast::Expr, names: &FxHashMap<&str, ItemRef>, out: &mut Vec<(usize, Span)>) {
-        match &expr.kind {
-            A::Name(name) => {
-                if let Some(ItemRef::Const(n)) = names.get(name.as_str()) {
-                    out.push((*n, expr.span));
-                }
-            }
-            A::Unary(_, a) | A::Cast(a, _) => walk(a, names, out),
-            A::Binary(_, a, b) | A::Repeat(a, b) => {
-                walk(a, names, out);
-                walk(b, names, out);
-            }
-            A::Call(_, args) => args.iter().for_each(|a| walk(&a.value, names, out)),
-            A::Method(receiver, _, args) => {
-                walk(receiver, names, out);
-                args.iter().for_each(|a| walk(&a.value, names, out));
-            }
-            A::Tuple(list) | A::Array(list) => list.iter().for_each(|e| walk(e, names, out)),
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    walk(expr, names, &mut out);
-    out
 }

@@ -3,6 +3,7 @@
 mod body;
 mod graph;
 pub mod suggest;
+mod written_types;
 
 use crate::ast::{self, ItemKind};
 use crate::consts;
@@ -176,7 +177,7 @@ fn resolve_consts(items: &Items<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<C
     let uses: Vec<Vec<(usize, Span)>> = items
         .consts
         .iter()
-        .map(|(_, item)| body::consts_named(&item.value, &items.names))
+        .map(|(_, item)| written_types::consts_named(&item.value, &items.names))
         .collect();
     let cycles = graph::cycles(&uses);
     for cycle in &cycles {
