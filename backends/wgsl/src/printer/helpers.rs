@@ -1,6 +1,7 @@
 //! Helper functions of the text: what takes WGSL more than an expression.
 
 use super::{Printer, names};
+use crate::shader::ParamsLayout;
 use kjit_ir::target::BackendError;
 use kjit_ir::{DType, Scalar};
 use std::fmt;
@@ -14,6 +15,8 @@ pub(super) enum Helper {
     Barrier64,
     /// A `bool` that optimisers know nothing of.
     BarrierBool,
+    /// As the barriers above, by another zero: two by the same one would cancel out.
+    Operand(DType),
     /// Total quotient of a register dtype.
     Div(DType),
     /// Total remainder of a register dtype.
@@ -38,6 +41,7 @@ impl fmt::Display for Helper {
             Helper::Barrier32 => f.write_str("opaque_f32"),
             Helper::Barrier64 => f.write_str("opaque_f64"),
             Helper::BarrierBool => f.write_str("opaque_bool"),
+            Helper::Operand(dtype) => write!(f, "operand_{dtype}"),
             Helper::Div(dtype) => write!(f, "div_{dtype}"),
             Helper::Rem(dtype) => write!(f, "rem_{dtype}"),
             Helper::MulHi(dtype) => write!(f, "mulhi_{dtype}"),
@@ -54,9 +58,10 @@ impl Helper {
     /// Notes (and demands of the device) the dtypes that the helper computes with.
     pub(super) fn require(self, printer: &Printer<'_>) -> Result<(), BackendError> {
         let dtypes: &[DType] = match self {
-            Helper::Barrier64 | Helper::FmaF64 | Helper::Pick(_, DType::F64) => {
-                &[DType::F64, DType::U64]
-            }
+            Helper::Operand(DType::F64)
+            | Helper::Barrier64
+            | Helper::FmaF64
+            | Helper::Pick(_, DType::F64) => &[DType::F64, DType::U64],
             Helper::DivF32 => &[DType::F64],
             Helper::FmaF32 => {
                 if !printer.options.features.f64 || !printer.options.features.i64 {
@@ -69,7 +74,7 @@ impl Helper {
             }
             Helper::Div(dtype) | Helper::Rem(dtype) | Helper::MulHi(dtype) => &[dtype],
             Helper::FloatToInt(from, to) => &[from, to],
-            Helper::Barrier32 | Helper::BarrierBool | Helper::Pick(..) => &[],
+            Helper::Barrier32 | Helper::BarrierBool | Helper::Operand(_) | Helper::Pick(..) => &[],
         };
         dtypes.iter().try_for_each(|d| printer.require(*d))
     }
@@ -109,6 +114,15 @@ impl Printer<'_> {
             Helper::BarrierBool => format!(
                 "fn opaque_bool(x: bool) -> bool {{\n    return (select(0u, 1u, x) ^ {}) != 0u;\n}}\n",
                 self.zero()
+            ),
+            Helper::Operand(DType::F64) => format!(
+                "fn operand_f64(x: f64) -> f64 {{\n    return bitcast<f64>(bitcast<u64>(x) ^ ((u64(params[{}]) << 32u) | u64(params[{}])));\n}}\n",
+                ParamsLayout::ZERO,
+                ParamsLayout::ZERO + 1
+            ),
+            Helper::Operand(_) => format!(
+                "fn operand_f32(x: f32) -> f32 {{\n    return bitcast<f32>(bitcast<u32>(x) ^ params[{}]);\n}}\n",
+                ParamsLayout::ZERO + 1
             ),
             Helper::Div(dtype) | Helper::Rem(dtype) => divide(helper, dtype),
             Helper::MulHi(dtype) => self.mulhi(dtype)?,

@@ -162,7 +162,7 @@ impl Printer<'_> {
         b: &str,
     ) -> Result<String, BackendError> {
         // `b` too, for `a - a` and the like.
-        let b = self.barrier(dtype, b)?;
+        let b = self.operand(dtype, b)?;
         self.barrier(dtype, &format!("{a} {symbol} {b}"))
     }
 
@@ -178,6 +178,14 @@ impl Printer<'_> {
         Ok(format!("{}({text})", self.helper(helper)?))
     }
 
+    /// As [`Printer::barrier`], by another zero.
+    fn operand(&self, dtype: DType, text: &str) -> Result<String, BackendError> {
+        if !self.is(Arithmetic::Barrier) {
+            return Ok(text.to_string());
+        }
+        Ok(format!("{}({text})", self.helper(Helper::Operand(dtype))?))
+    }
+
     /// A comparison of floats; as opaque as arithmetic, for drivers turn `!(a < b)` into `a >= b`.
     fn compare(
         &self,
@@ -186,7 +194,7 @@ impl Printer<'_> {
         a: &str,
         b: &str,
     ) -> Result<String, BackendError> {
-        let b = self.barrier(dtype, b)?;
+        let b = self.operand(dtype, b)?;
         let text = format!("{a} {symbol} {b}");
         if self.is(Arithmetic::Barrier) {
             Ok(format!("{}({text})", self.helper(Helper::BarrierBool)?))
