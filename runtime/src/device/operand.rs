@@ -107,8 +107,11 @@ fn c_order(shape: &[usize]) -> Vec<i64> {
 /// Brings an array to the device and broadcasts it.
 fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand> {
     let size = array.dtype().size();
-    let whole =
-        array.offset() % size == 0 && array.strides().iter().all(|s| s.unsigned_abs() % size == 0);
+    let whole = array.offset().is_multiple_of(size)
+        && array
+            .strides()
+            .iter()
+            .all(|s| s.unsigned_abs().is_multiple_of(size));
     if let Storage::Device(storage) = array.storage()
         && whole
     {
