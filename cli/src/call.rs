@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "UFUNC")]
     ufunc: String,
     /// Its arguments
-    #[arg(value_name = "ARG", allow_hyphen_values = true)]
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
     args: Vec<String>,
     /// Where to write the result(s), one -o for each output; without it they are printed
     #[arg(short = 'o', long = "out", value_name = "OUT")]

@@ -34,7 +34,7 @@ fn results_are_printed_without_out() {
     assert_eq!(sandbox.run(&["call", &saxpy, "saxpy", "2", "3", "4.5"]).ok(), "10.5\n");
     assert_eq!(
         sandbox.run(&["call", &saxpy, "saxpy", "2", "linspace:0:1:3", "1"]).ok(),
-        "[1.0 2.0 3.0]\n"
+        "[1. 2. 3.]\n"
     );
 }
 

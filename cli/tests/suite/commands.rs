@@ -69,7 +69,7 @@ fn emit_shows_every_stage() {
 fn mandelbrot_is_vectorised_with_masks() {
     let sandbox = Sandbox::new();
     let clif = sandbox.run(&["emit", &repo("examples/mandelbrot.k"), "--stage", "clif"]).ok();
-    for word in ["f32x4", "i32x4", "vany_true", "bitselect"] {
+    for word in ["f32x4", "i32x4", "fcmp le", "vany_true", "blendv"] {
         assert!(clif.contains(word), "no {word} in\n{clif}");
     }
 }

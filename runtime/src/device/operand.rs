@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::buffer::DeviceBuffer;
-use crate::{Array, DeviceStorage, Result, RuntimeError, Stats, Storage};
+use crate::{Array, DeviceStorage, HostBuffer, Result, RuntimeError, Stats, Storage};
 use kjit_ir::{Access, DType};
 use std::sync::Arc;
 use std::time::Instant;
@@ -127,11 +127,19 @@ fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand
     // A view is uploaded with the gaps between its elements, unless it is mostly gaps.
     let (low, high) = bytes_of(array);
     let dense = whole && array.is_host() && (high - low) / 2 <= array.nbytes();
-    let host = if dense {
+    let mut host = if dense {
         array.clone()
     } else {
         array.to_contiguous()?
     };
+    if !host.offset().is_multiple_of(size) {
+        // Contiguous, but its elements straddle the words that shaders read.
+        let bytes = host
+            .bytes()
+            .ok_or_else(|| RuntimeError::internal("a copy on the host is not on the host"))?;
+        let copy = HostBuffer::from_bytes(bytes)?;
+        host = Array::from_buffer(copy, host.dtype(), host.shape())?;
+    }
     let (low, high) = bytes_of(&host);
     let Storage::Host(buffer) = host.storage() else {
         return Err(RuntimeError::internal(
