@@ -42,7 +42,7 @@ fn results_are_printed_without_out() {
 fn several_outputs_go_to_several_files() {
     let sandbox = Sandbox::new();
     sandbox.write("roots.k", "ufunc roots<T: float>(a: T, b: T) -> (lo: T, hi: T) { (a - b, a + b) }");
-    sandbox.run(&["call", "roots.k", "roots", "5", "arange:3", "-o", "lo.csv", "-o", "hi.csv"]).ok();
+    sandbox.run(&["call", "roots.k", "roots", "5", "arange:3:dtype=f64", "-o", "lo.csv", "-o", "hi.csv"]).ok();
     let read = |name: &str| std::fs::read_to_string(sandbox.path().join(name)).expect("an output");
     assert_eq!(read("lo.csv"), "5.0\n4.0\n3.0\n");
     assert_eq!(read("hi.csv"), "5.0\n6.0\n7.0\n");
