@@ -1,11 +1,14 @@
 //! The loops a careful programmer would write by hand at 128 bits: plain loops where rustc vectorises
 //! them, SSE2 intrinsics (part of every x86-64) for the masked loop, which it does not.
 
+/// A loop from three inputs to one output.
+type Ternary<T> = fn(&[T], &[T], &[T], &mut [T]);
+
 /// The loops of one dtype.
 #[derive(Clone, Copy)]
 pub struct Loops<T> {
     pub saxpy: fn(T, &[T], &[T], &mut [T]),
-    pub discriminant: fn(&[T], &[T], &[T], &mut [T]),
+    pub discriminant: Ternary<T>,
     pub horner: fn(&[T], &mut [T]),
     pub mandelbrot: fn(&[T], &[T], &mut [i32]),
 }
@@ -44,7 +47,7 @@ loops!(F64 f64 mandelbrot_f64);
 #[cfg(target_arch = "x86_64")]
 fn mandelbrot_f32(cr: &[f32], ci: &[f32], out: &mut [i32]) {
     use std::arch::x86_64::*;
-    assert!(cr.len() == out.len() && ci.len() == out.len() && out.len() % 4 == 0);
+    assert!(cr.len() == out.len() && ci.len() == out.len() && out.len().is_multiple_of(4));
     for i in (0..out.len()).step_by(4) {
         // SAFETY: SSE2 is part of x86-64; i + 4 <= len of all three slices, and loads and stores are unaligned.
         unsafe {
@@ -69,7 +72,7 @@ fn mandelbrot_f32(cr: &[f32], ci: &[f32], out: &mut [i32]) {
 #[cfg(target_arch = "x86_64")]
 fn mandelbrot_f64(cr: &[f64], ci: &[f64], out: &mut [i32]) {
     use std::arch::x86_64::*;
-    assert!(cr.len() == out.len() && ci.len() == out.len() && out.len() % 2 == 0);
+    assert!(cr.len() == out.len() && ci.len() == out.len() && out.len().is_multiple_of(2));
     for i in (0..out.len()).step_by(2) {
         // SAFETY: as above, with two lanes.
         unsafe {
