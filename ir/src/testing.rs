@@ -4,6 +4,11 @@
 //! bytes, a test framework's or a counter's. Every generated function ends: its loops count. None depends on
 //! the payload of a NaN.
 //!
+//! What goes wrong in passes is control flow. So there are many `break`s, `continue`s and `return`s, under
+//! conditions that differ from element to element and under such that do not; and half of the functions
+//! keep a *trace*: a number that every way through the function changes in another way, and that is stored at
+//! the end.
+//!
 //! ```
 //! let mut state = 1u32;
 //! let mut next = || { state = state.wrapping_mul(1664525).wrapping_add(1013904223); state >> 8 };
@@ -14,7 +19,7 @@
 use crate::opcode::{Domain, Rule};
 use crate::{
     Access, ArrayMode, ArrayParam, ArrayRef, Block, DType, FuncRef, Function, FunctionBuilder, Imm,
-    LocalArray, LocalRef, Module, Opcode, Scalar, Trap, TrapKind, TrapRef, Type, Value,
+    Inst, LocalArray, LocalRef, Module, Opcode, Scalar, Trap, TrapKind, TrapRef, Type, Value,
 };
 
 /// What random functions may contain.
@@ -75,19 +80,12 @@ pub fn random_module(next: &mut impl FnMut() -> u32, options: &Options) -> (Modu
             let dtype = helper.dtype();
             helper.returned.push(dtype);
         }
-        let signature = (
-            helper
-                .builder
-                .func
-                .params()
-                .iter()
-                .map(|p| helper.builder.func.ty(*p).dtype)
-                .collect(),
-            helper.returned.clone(),
-        );
+        helper.start_trace();
         let func = helper.finish(options.size / 3);
-        let r = module.push(func);
-        callee = Some((r, signature.0, signature.1));
+        let dtypes = |types: &[Type]| types.iter().map(|t| t.dtype).collect();
+        let params: Vec<Type> = func.params().iter().map(|p| func.ty(*p)).collect();
+        let (params, results) = (dtypes(&params), dtypes(&func.results));
+        callee = Some((module.push(func), params, results));
     }
     let kernel = random_kernel_calling(next, options, callee);
     let root = module.push(kernel);
@@ -146,13 +144,23 @@ fn random_kernel_calling(
     let outputs = 2 + g.pick(4);
     for n in 0..inputs + outputs {
         let is_input = n < inputs;
-        let index = is_input && options.uniform_inputs && g.pick(6) == 0;
-        let access = match g.pick(3) {
-            0 if is_input && !index && options.uniform_inputs => Access::Uniform,
-            1 => Access::Strided,
+        // The first two: numbers that differ between elements, and one that does not.
+        let (index, uniform) = match n {
+            0 => (false, false),
+            1 => (false, options.uniform_inputs),
+            _ if is_input && options.uniform_inputs => (g.pick(6) == 0, g.pick(2) == 0),
+            _ => (false, false),
+        };
+        let access = match g.pick(2) {
+            _ if uniform && !index => Access::Uniform,
+            0 => Access::Strided,
             _ => Access::Contiguous,
         };
-        let dtype = if index { DType::I64 } else { g.dtype() };
+        let dtype = match n {
+            _ if index => DType::I64,
+            0..=1 => DType::I32,
+            _ => g.dtype(),
+        };
         let array = g.builder.array(ArrayParam {
             name: format!("x{n}"),
             dtype,
@@ -165,10 +173,22 @@ fn random_kernel_calling(
         });
         if is_input {
             let value = g.builder.load(array);
+            if access == Access::Uniform {
+                g.mark_uniform(value);
+            }
             g.scope.push(value);
         } else {
             g.outputs.push(array);
         }
+    }
+    if g.start_trace() {
+        let array = g.builder.array(ArrayParam {
+            name: "trace".to_string(),
+            dtype: DType::I32,
+            mode: ArrayMode::Out,
+            access: Access::Contiguous,
+        });
+        g.trace_output = Some(array);
     }
     g.finish(options.size)
 }
@@ -176,10 +196,24 @@ fn random_kernel_calling(
 /// A loop being generated.
 struct Loop {
     counter: Value,
-    carried: Vec<DType>,
+    /// Dtypes, and which of the values are to be uniform at every `continue`.
+    carried: Vec<(DType, bool)>,
     results: Vec<DType>,
     /// Its exit test is at the end, so that going round it would be a way not to end.
     tested_late: bool,
+    /// Lanes should leave it together: no `break` under conditions that differ.
+    left_together: bool,
+    /// How many `if`s with conditions that differ are open inside.
+    differing: u32,
+}
+
+/// When a loop whose counter goes up from zero ends.
+#[derive(Clone, Copy)]
+enum Limit {
+    /// When the counter is not less.
+    Below(Value),
+    /// When the counter is equal: control comes only with small numbers.
+    Exactly(Value),
 }
 
 struct Generator<'a, R> {
@@ -189,6 +223,11 @@ struct Generator<'a, R> {
     callee: Option<Callee>,
     /// Values visible here.
     scope: Vec<Value>,
+    /// Indexed by value: would it be the same for all elements, if control did not differ?
+    uniform: Vec<bool>,
+    /// Tells the ways that control has come here apart.
+    trace: Option<Value>,
+    trace_output: Option<ArrayRef>,
     loops: Vec<Loop>,
     outputs: Vec<ArrayRef>,
     returned: Vec<DType>,
@@ -212,6 +251,9 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             builder: FunctionBuilder::new(name),
             callee,
             scope: Vec::new(),
+            uniform: Vec::new(),
+            trace: None,
+            trace_output: None,
             loops: Vec::new(),
             outputs: Vec::new(),
             returned: Vec::new(),
@@ -262,13 +304,78 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             }
             self.return_();
         }
+        let mut results = self.returned.clone();
+        if self.trace.is_some() && self.trace_output.is_none() {
+            results.push(DType::I32);
+        }
         let mut func = self.builder.func;
-        func.results = self.returned.iter().map(|d| Type::scalar(*d)).collect();
+        func.results = results.iter().map(|d| Type::scalar(*d)).collect();
         func
     }
 
+    /// Starts to keep a trace, or decides not to.
+    fn start_trace(&mut self) -> bool {
+        let needs = [Opcode::Cast, Opcode::Mul];
+        if self.pick(2) == 0 || needs.iter().any(|op| self.options.without.contains(op)) {
+            return false;
+        }
+        self.trace = Some(self.builder.int(DType::I32, 1));
+        true
+    }
+
+    /// Works something seen here into the trace.
+    fn note(&mut self) {
+        let Some(trace) = self.trace else { return };
+        let n = self.scope.len() as u32;
+        let seen = if n == 0 || self.pick(3) == 0 {
+            let number = self.pick(1000) as i128;
+            self.builder.int(DType::I32, number)
+        } else {
+            let at = self.pick(n).max(self.pick(n)) as usize;
+            self.builder.cast(self.scope[at], DType::I32)
+        };
+        let five = self.builder.int(DType::I32, 5);
+        let moved = self.builder.binary(Opcode::Mul, trace, five);
+        self.trace = Some(self.builder.binary(Opcode::Add, moved, seen));
+    }
+
+    /// What a block hands over: these values, and the trace.
+    fn with_trace(&mut self, mut values: Vec<Value>) -> Vec<Value> {
+        self.note();
+        values.extend(self.trace);
+        values
+    }
+
+    /// Types of what [`Generator::with_trace`] gives.
+    fn types_with_trace(&self, dtypes: &[DType]) -> Vec<Type> {
+        let trace = self.trace.map(|_| DType::I32);
+        let all = dtypes.iter().copied().chain(trace);
+        all.map(Type::scalar).collect()
+    }
+
+    /// Takes the results of an `if` or `loop`, the last of which may be the trace, into scope.
+    fn take_results(&mut self, inst: Inst) {
+        let mut results = self.builder.func.inst(inst).results.to_vec();
+        if self.trace.is_some() {
+            self.trace = results.pop();
+        }
+        self.scope.extend(results);
+    }
+
     fn return_(&mut self) {
-        let values = self.values(&self.returned.clone());
+        let mut values = self.values(&self.returned.clone());
+        match self.trace_output {
+            None => values = self.with_trace(values),
+            Some(output) => {
+                let nested = self.builder.block() != self.builder.func.entry;
+                self.note();
+                if let Some(trace) = self.trace
+                    && (self.options.nested_stores || !nested)
+                {
+                    self.builder.store(output, trace);
+                }
+            }
+        }
         self.builder
             .push(Opcode::Return, &values, Imm::None, &[], &[]);
     }
@@ -279,18 +386,31 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         self.builder.store(output, value);
     }
 
+    fn mark_uniform(&mut self, value: Value) {
+        if self.uniform.len() <= value.index() {
+            self.uniform.resize(value.index() + 1, false);
+        }
+        self.uniform[value.index()] = true;
+    }
+
+    fn is_uniform(&self, value: Value) -> bool {
+        self.uniform.get(value.index()) == Some(&true)
+    }
+
     fn value(&mut self, dtype: DType) -> Value {
+        self.value_of(dtype, false)
+    }
+
+    /// A value, if `uniform` one that is the same for all elements.
+    fn value_of(&mut self, dtype: DType, uniform: bool) -> Value {
         let func = &self.builder.func;
-        let known: Vec<Value> = self
-            .scope
-            .iter()
-            .copied()
-            .filter(|v| func.ty(*v).dtype == dtype)
-            .collect();
+        let fits = |v: &Value| func.ty(*v).dtype == dtype && (!uniform || self.is_uniform(*v));
+        let known: Vec<Value> = self.scope.iter().copied().filter(fits).collect();
         if known.is_empty() || self.pick(10) == 0 {
             let scalar = random_scalar(self.next, dtype);
             let value = self.builder.constant(scalar);
-            self.scope.push(value);
+            self.mark_uniform(value);
+            // Not into scope: constants would soon be all there is.
             return value;
         }
         // Rather a late one than an early one.
@@ -300,7 +420,11 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     }
 
     fn values(&mut self, dtypes: &[DType]) -> Vec<Value> {
-        dtypes.iter().map(|d| self.value(*d)).collect()
+        self.values_of(dtypes, false)
+    }
+
+    fn values_of(&mut self, dtypes: &[DType], uniform: bool) -> Vec<Value> {
+        dtypes.iter().map(|d| self.value_of(*d, uniform)).collect()
     }
 
     /// Appends something; true if control cannot go on behind it.
@@ -308,18 +432,18 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         self.left = self.left.saturating_sub(1);
         match self.pick(24) {
             0..=3 if depth < 4 => return self.if_(depth),
-            4..=5 if depth < 4 && self.loops.len() < 2 => self.loop_(depth),
-            6 if self.options.guards => {
+            4..=6 if depth < 4 && self.loops.len() < 2 => self.loop_(depth),
+            7 if self.options.guards => {
                 let ok = self.value(DType::Bool);
                 self.builder.guard(ok, TrapRef::new(0));
             }
-            7..=8 if self.options.locals => self.local(),
-            9 if self.options.nested_stores && !self.outputs.is_empty() => {
+            8..=9 if self.options.locals => self.local(),
+            10 if self.options.nested_stores && !self.outputs.is_empty() => {
                 let n = self.outputs.len() as u32;
                 let at = self.pick(n) as usize;
                 self.store(self.outputs[at]);
             }
-            10 => {
+            11 => {
                 if let Some((callee, params, results)) = self.callee.clone() {
                     let args = self.values(&params);
                     let types: Vec<Type> = results.iter().map(|d| Type::scalar(*d)).collect();
@@ -328,6 +452,19 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 }
             }
             _ => self.operation(),
+        }
+        false
+    }
+
+    /// Some statements, at least `min`; true if control cannot go on behind them.
+    fn statements(&mut self, min: u32, depth: u32) -> bool {
+        for n in 0..min + self.pick(4) {
+            if n >= min && self.left == 0 {
+                break;
+            }
+            if self.statement(depth) {
+                return true;
+            }
         }
         false
     }
@@ -353,6 +490,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         if self.options.without.contains(&op) || !op.domain().contains(dtype) {
             return;
         }
+        let uniform = self.pick(3) == 0;
         let value = match op.rule() {
             Rule::Special => return,
             Rule::Convert => {
@@ -364,44 +502,65 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 if op == Opcode::Bitcast && !fits {
                     return;
                 }
-                let a = self.value(dtype);
+                let a = self.value_of(dtype, uniform);
                 self.builder.op(op, &[a], Some(to))
             }
             Rule::Select => {
-                let args = self.values(&[DType::Bool, dtype, dtype]);
+                let args = self.values_of(&[DType::Bool, dtype, dtype], uniform);
                 self.builder.op(op, &args, None)
             }
             Rule::Same | Rule::Compare => {
                 debug_assert!(op.domain() != Domain::Any || dtype.is_supported());
-                let args = self.values(&vec![dtype; op.arity().unwrap_or(0)]);
+                let args = self.values_of(&vec![dtype; op.arity().unwrap_or(0)], uniform);
                 self.builder.op(op, &args, None)
             }
         };
+        if uniform {
+            self.mark_uniform(value);
+        }
         self.scope.push(value);
     }
 
     /// Writes into a new block.
     fn in_block<T>(&mut self, block: Block, write: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.builder.block();
-        let visible = self.scope.len();
+        let (visible, trace) = (self.scope.len(), self.trace);
         self.builder.switch_to(block);
         let result = write(self);
         self.builder.switch_to(outer);
         self.scope.truncate(visible);
+        self.trace = trace;
         result
     }
 
-    /// A bool: rather a new comparison than an old one.
+    /// A bool, often one that is the same for all elements, and more often one that is not.
     fn condition(&mut self) -> Value {
-        if self.pick(4) == 0 || self.options.without.contains(&Opcode::Lt) {
-            return self.value(DType::Bool);
+        let uniform = self.pick(5) < 2;
+        self.condition_of(uniform)
+    }
+
+    fn condition_of(&mut self, uniform: bool) -> Value {
+        let fits = |v: &Value| self.is_uniform(*v) == uniform;
+        let known: Vec<Value> = self.scope.iter().copied().filter(fits).collect();
+        if known.is_empty() || self.options.without.contains(&Opcode::Lt) {
+            return self.value_of(DType::Bool, uniform);
         }
-        let dtype = match self.dtype() {
-            DType::Bool => DType::I32,
-            other => other,
-        };
-        let args = self.values(&[dtype, dtype]);
+        let n = known.len() as u32;
+        let a = known[self.pick(n).max(self.pick(n)) as usize];
+        let dtype = self.builder.func.ty(a).dtype;
+        if dtype == DType::Bool {
+            return a;
+        }
+        let mut b = self.value_of(dtype, uniform);
+        if b == a {
+            let scalar = random_scalar(self.next, dtype);
+            b = self.builder.constant(scalar);
+        }
+        let args = if self.pick(2) == 0 { [a, b] } else { [b, a] };
         let value = self.builder.op(Opcode::Lt, &args, None);
+        if uniform {
+            self.mark_uniform(value);
+        }
         self.scope.push(value);
         value
     }
@@ -410,8 +569,15 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         let condition = self.condition();
         let results = self.dtypes(2);
         let arms = [self.builder.func.new_block(), self.builder.func.new_block()];
+        let differing = u32::from(!self.is_uniform(condition));
+        if let Some(innermost) = self.loops.last_mut() {
+            innermost.differing += differing;
+        }
         let falls = arms.map(|arm| self.in_block(arm, |g| g.arm(depth + 1, &results)));
-        let types: Vec<Type> = results.iter().map(|d| Type::scalar(*d)).collect();
+        if let Some(innermost) = self.loops.last_mut() {
+            innermost.differing -= differing;
+        }
+        let types = self.types_with_trace(&results);
         let inst = self
             .builder
             .push(Opcode::If, &[condition], Imm::None, &arms, &types);
@@ -420,34 +586,53 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 .push(Opcode::Unreachable, &[], Imm::None, &[], &[]);
             return true;
         }
-        self.scope
-            .extend(self.builder.func.inst(inst).results.clone());
+        self.take_results(inst);
         false
     }
 
     /// An arm of an `if`; true if it falls through.
     fn arm(&mut self, depth: u32, results: &[DType]) -> bool {
-        for _ in 0..self.pick(4) {
-            if self.statement(depth) {
-                return false;
-            }
+        if self.statements(0, depth) {
+            return false;
         }
-        match self.pick(12) {
-            0..=1 if !self.loops.is_empty() => self.break_(),
-            2..=3 if self.loops.last().is_some_and(|l| !l.tested_late) => self.continue_(),
-            4 if self.options.returns => self.return_(),
-            _ => {
-                let values = self.values(results);
-                self.builder.yield_(&values);
-                return true;
-            }
+        // What stands behind a `return` is seldom reached, so there are few.
+        let often = if self.loops.is_empty() { 16 } else { 5 };
+        if self.pick(often) < 2 && self.leave() {
+            return false;
         }
-        false
+        let values = self.values(results);
+        let values = self.with_trace(values);
+        self.builder.yield_(&values);
+        true
+    }
+
+    fn break_or_return(&mut self) {
+        if self.loops.is_empty() {
+            self.return_();
+        } else {
+            self.break_();
+        }
+    }
+
+    /// Ends the block with a `continue`, `break` or `return`, if one is possible here.
+    fn leave(&mut self) -> bool {
+        let (may_continue, may_break) = match self.loops.last() {
+            Some(l) => (!l.tested_late, !l.left_together || l.differing == 0),
+            None => (false, false),
+        };
+        match self.pick(7) {
+            0..=3 if may_continue => self.continue_(),
+            0..=5 if may_break => self.break_(),
+            _ if self.options.returns => self.return_(),
+            _ => return false,
+        }
+        true
     }
 
     fn break_(&mut self) {
         let results = self.loops[self.loops.len() - 1].results.clone();
         let values = self.values(&results);
+        let values = self.with_trace(values);
         self.builder.break_(&values);
     }
 
@@ -456,24 +641,72 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         let (counter, carried) = (innermost.counter, innermost.carried.clone());
         let one = self.builder.int(DType::I32, 1);
         let mut values = vec![self.builder.binary(Opcode::Add, counter, one)];
-        values.extend(self.values(&carried));
+        for (dtype, uniform) in carried {
+            values.push(self.value_of(dtype, uniform));
+        }
+        let values = self.with_trace(values);
         self.builder.continue_(&values);
     }
 
     fn loop_(&mut self, depth: u32) {
-        let limit = if self.pick(2) == 0 {
-            let trips = self.pick(5) as i128;
-            self.builder.int(DType::I32, trips)
-        } else {
-            let value = self.value(DType::I32);
-            let seven = self.builder.int(DType::I32, 7);
-            self.builder.binary(Opcode::And, value, seven)
+        let may_leave = match self.loops.is_empty() {
+            true => self.options.returns && self.pick(4) == 0,
+            false => true,
         };
-        let carried = self.dtypes(3);
+        let limit = match self.pick(6) {
+            0..=1 if may_leave => self.walled(),
+            0..=2 => {
+                let trips = 2 + self.pick(4) as i128;
+                Limit::Below(self.builder.int(DType::I32, trips))
+            }
+            kind => {
+                let value = self.value_of(DType::I32, kind != 3);
+                let seven = self.builder.int(DType::I32, 7);
+                Limit::Below(self.builder.binary(Opcode::And, value, seven))
+            }
+        };
+        self.loop_until(depth, limit);
+    }
+
+    /// Control goes on only with a small number, which is given: anything that a pass made up in its place
+    /// would let a loop run for very long.
+    fn walled(&mut self) -> Limit {
+        let uniform = self.pick(3) != 0;
+        let number = self.value_of(DType::I32, uniform);
+        let high = self.builder.int(DType::I32, !7);
+        let high = self.builder.binary(Opcode::And, number, high);
+        let zero = self.builder.int(DType::I32, 0);
+        let small = self.builder.binary(Opcode::Eq, high, zero);
+        let arms = [self.builder.func.new_block(), self.builder.func.new_block()];
+        self.in_block(arms[0], |g| {
+            let values = g.with_trace(Vec::new());
+            g.builder.yield_(&values);
+        });
+        self.in_block(arms[1], |g| {
+            if !g.leave() {
+                g.break_or_return();
+            }
+        });
+        let types = self.types_with_trace(&[]);
+        let inst = self
+            .builder
+            .push(Opcode::If, &[small], Imm::None, &arms, &types);
+        self.take_results(inst);
+        Limit::Exactly(number)
+    }
+
+    fn loop_until(&mut self, depth: u32, limit: Limit) {
+        let carried: Vec<(DType, bool)> = (0..self.pick(4))
+            .map(|_| (self.dtype(), self.pick(2) == 0))
+            .collect();
         let results = self.dtypes(2);
         let mut initial = vec![self.builder.int(DType::I32, 0)];
-        initial.extend(self.values(&carried));
+        for &(dtype, uniform) in &carried {
+            initial.push(self.value_of(dtype, uniform));
+        }
+        initial.extend(self.trace);
         let tested_late = self.pick(4) == 0;
+        let left_together = self.pick(2) == 0;
         let body = self.builder.func.new_block();
         let counter = self.builder.func.new_param(body, DType::I32.into());
         self.loops.push(Loop {
@@ -481,45 +714,55 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             carried: carried.clone(),
             results: results.clone(),
             tested_late,
+            left_together,
+            differing: 0,
         });
         self.in_block(body, |g| {
+            g.mark_uniform(counter);
             g.scope.push(counter);
-            for dtype in carried {
+            for (dtype, uniform) in carried {
                 let param = g.builder.func.new_param(body, dtype.into());
+                if uniform {
+                    g.mark_uniform(param);
+                }
                 g.scope.push(param);
+            }
+            if g.trace.is_some() {
+                g.trace = Some(g.builder.func.new_param(body, DType::I32.into()));
             }
             if !tested_late {
                 g.exit_test(counter, limit, false);
             }
-            for _ in 0..1 + g.pick(5) {
-                if g.statement(depth + 1) {
-                    return;
-                }
+            if g.statements(1, depth + 1) {
+                return;
             }
             if tested_late {
                 g.exit_test(counter, limit, true);
                 g.builder
                     .push(Opcode::Unreachable, &[], Imm::None, &[], &[]);
-            } else if g.pick(8) == 0 {
+            } else if g.pick(4) == 0 {
                 g.break_();
             } else {
                 g.continue_();
             }
         });
         self.loops.pop();
-        let types: Vec<Type> = results.iter().map(|d| Type::scalar(*d)).collect();
+        let types = self.types_with_trace(&results);
         let inst = self
             .builder
             .push(Opcode::Loop, &initial, Imm::None, &[body], &types);
-        self.scope
-            .extend(self.builder.func.inst(inst).results.clone());
+        self.take_results(inst);
     }
 
     /// `if counter < limit [and more] { go on } else { break }`.
-    fn exit_test(&mut self, counter: Value, limit: Value, late: bool) {
-        let mut more = self.builder.binary(Opcode::Lt, counter, limit);
-        if self.pick(2) == 0 {
-            let also = self.condition();
+    fn exit_test(&mut self, counter: Value, limit: Limit, late: bool) {
+        let mut more = match limit {
+            Limit::Below(limit) => self.builder.binary(Opcode::Lt, counter, limit),
+            Limit::Exactly(limit) => self.builder.binary(Opcode::Ne, counter, limit),
+        };
+        if self.pick(3) == 0 {
+            let together = self.loops.last().is_some_and(|l| l.left_together);
+            let also = self.condition_of(together);
             more = self.builder.binary(Opcode::And, more, also);
         }
         let arms = [self.builder.func.new_block(), self.builder.func.new_block()];

@@ -5,6 +5,8 @@ use crate::{
     Access, ArrayMode, ArrayRef, Block, DType, Function, Imm, Inst, Module, Opcode, Scalar, Type,
     Value,
 };
+use smallvec::SmallVec;
+use std::rc::Rc;
 
 /// What running a kernel over all elements leaves behind.
 #[derive(Debug)]
@@ -15,14 +17,16 @@ pub struct Outcome {
 }
 
 enum Flow {
-    Yield(Vec<Lanes>),
-    Break(Vec<Lanes>),
-    Continue(Vec<Lanes>),
-    Return(Vec<Lanes>),
+    Yield(Args),
+    Break(Args),
+    Continue(Args),
+    Return(Args),
 }
 
 /// One scalar, or one a lane.
-type Lanes = Vec<Scalar>;
+type Lanes = Rc<[Scalar]>;
+
+type Args = SmallVec<[Lanes; 4]>;
 
 struct Run<'a> {
     module: Option<&'a Module>,
@@ -83,10 +87,10 @@ fn at(lanes: &Lanes, lane: usize) -> Scalar {
 }
 
 impl<'a> Run<'a> {
-    fn call(&mut self, func: &'a Function, args: &[Lanes]) -> Vec<Lanes> {
+    fn call(&mut self, func: &'a Function, args: &[Lanes]) -> Args {
         let mut frame = Frame {
             func,
-            values: vec![Vec::new(); func.values.len()],
+            values: vec![Rc::from([]); func.values.len()],
             locals: func
                 .locals
                 .iter()
@@ -107,11 +111,8 @@ impl<'a> Run<'a> {
         for &inst in &func.block(block).insts {
             *self.steps = self.steps.checked_sub(1).expect("runs too long");
             let data = func.inst(inst);
-            let args: Vec<Lanes> = data
-                .args
-                .iter()
-                .map(|a| frame.values[a.index()].clone())
-                .collect();
+            let args = data.args.iter().map(|a| frame.values[a.index()].clone());
+            let args: Args = args.collect();
             match data.op {
                 Opcode::Yield => return Flow::Yield(args),
                 Opcode::Break => return Flow::Break(args),
@@ -150,7 +151,7 @@ impl<'a> Run<'a> {
                 }
                 _ => {
                     if let Some(value) = self.plain(frame, inst, &args) {
-                        define(frame, &data.results, vec![value]);
+                        define(frame, &data.results, [value]);
                     }
                 }
             }
@@ -165,9 +166,11 @@ impl<'a> Run<'a> {
         let width = |ty: Type| if ty.varying { self.lanes } else { 1 };
         let on = |n: usize, lane: usize| args.get(n).is_none_or(|m| at(m, lane).as_bool());
         match (data.op, data.imm) {
-            (Opcode::Const, Imm::Const(scalar)) => Some(vec![scalar]),
-            (Opcode::Splat, _) => Some(vec![args[0][0]; self.lanes]),
-            (Opcode::AnyTrue, _) => Some(vec![Scalar::bool(args[0].iter().any(|s| s.as_bool()))]),
+            (Opcode::Const, Imm::Const(scalar)) => Some(Rc::from([scalar])),
+            (Opcode::Splat, _) => Some(std::iter::repeat_n(args[0][0], self.lanes).collect()),
+            (Opcode::AnyTrue, _) => Some(Rc::from([Scalar::bool(
+                args[0].iter().any(|s| s.as_bool()),
+            )])),
             (Opcode::Index | Opcode::Load, Imm::Array(array)) => {
                 let lanes = width(ty?);
                 Some((0..lanes).map(|l| self.element(func, array, l)).collect())
@@ -211,7 +214,7 @@ impl<'a> Run<'a> {
                     _ => None,
                 };
                 let value = |lane: usize| {
-                    let args: Vec<Scalar> = args.iter().map(|a| at(a, lane)).collect();
+                    let args: SmallVec<[Scalar; 4]> = args.iter().map(|a| at(a, lane)).collect();
                     eval(op, to, &args).unwrap_or_else(|| panic!("{op} is not evaluated"))
                 };
                 Some((0..width(ty?)).map(value).collect())
@@ -234,7 +237,7 @@ fn clamp(array: &[Scalar], index: Scalar) -> usize {
     index.as_int().clamp(0, array.len() as i128 - 1) as usize
 }
 
-fn define(frame: &mut Frame, targets: &[Value], values: Vec<Lanes>) {
+fn define(frame: &mut Frame, targets: &[Value], values: impl IntoIterator<Item = Lanes>) {
     for (target, value) in targets.iter().zip(values) {
         frame.values[target.index()] = value;
     }
