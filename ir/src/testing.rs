@@ -175,6 +175,9 @@ fn random_kernel_calling(
             let value = g.builder.load(array);
             if access == Access::Uniform {
                 g.mark_uniform(value);
+                if dtype == DType::I32 {
+                    g.number = Some(value);
+                }
             }
             g.scope.push(value);
         } else {
@@ -228,6 +231,8 @@ struct Generator<'a, R> {
     /// Tells the ways that control has come here apart.
     trace: Option<Value>,
     trace_output: Option<ArrayRef>,
+    /// An i32 that is the same for all elements.
+    number: Option<Value>,
     loops: Vec<Loop>,
     outputs: Vec<ArrayRef>,
     returned: Vec<DType>,
@@ -254,6 +259,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             uniform: Vec::new(),
             trace: None,
             trace_output: None,
+            number: None,
             loops: Vec::new(),
             outputs: Vec::new(),
             returned: Vec::new(),
@@ -672,7 +678,11 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     /// would let a loop run for very long.
     fn walled(&mut self) -> Limit {
         let uniform = self.pick(3) != 0;
-        let number = self.value_of(DType::I32, uniform);
+        let number = match self.number {
+            // Counters are the latest values, and always small.
+            Some(number) if uniform => number,
+            _ => self.value_of(DType::I32, uniform),
+        };
         let high = self.builder.int(DType::I32, !7);
         let high = self.builder.binary(Opcode::And, number, high);
         let zero = self.builder.int(DType::I32, 0);
