@@ -194,7 +194,7 @@ fn a_closed_pipe_is_not_an_error() {
     let sandbox = Sandbox::new();
     sandbox.write("p.k", "main { for i in 0..20000 { print(i); } }");
     let mut child = Command::new(crate::support::kjit())
-        .args(["run", "p.k"])
+        .args(["run", "p.k", "--quiet"])
         .current_dir(sandbox.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -17,6 +17,16 @@ fn run_prints_and_takes_params() {
 }
 
 #[test]
+fn run_closes_with_one_line_on_stderr_unless_quiet() {
+    let sandbox = Sandbox::new();
+    sandbox.write("half.k", PROGRAM);
+    let ran = sandbox.run(&["run", "half.k"]);
+    assert!(ran.stderr.starts_with("ran in ") && ran.stderr.contains("GB/s"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    assert_eq!(sandbox.run(&["run", "half.k", "--quiet"]).stderr, "");
+}
+
+#[test]
 fn run_with_time_reports_on_stderr() {
     let sandbox = Sandbox::new();
     sandbox.write("half.k", PROGRAM);
