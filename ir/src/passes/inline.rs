@@ -47,8 +47,11 @@ fn lower_reachable<'m>(
         }
         let func = &module[next];
         let returns = func.insts.iter().filter(|i| i.op == Opcode::Return).count();
+        // A single `return` may be in a loop, with the entry block ending in `unreachable`.
+        let last = func.terminator(func.entry);
+        let at_end = last.is_some_and(|last| func.inst(last).op == Opcode::Return);
         let mut func = Cow::Borrowed(func);
-        if returns > 1 {
+        if returns > usize::from(at_end) {
             lower_returns(func.to_mut());
         }
         todo.extend(func.insts.iter().filter_map(|i| match i.imm {

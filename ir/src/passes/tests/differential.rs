@@ -4,7 +4,8 @@ use super::run::{Outcome, run_kernel};
 use crate::eval::same;
 use crate::passes::{ALL, inline, optimize, vectorize};
 use crate::testing::{Options, random_module, random_scalar};
-use crate::{FuncRef, Function, Module, Scalar, verify::verify};
+use crate::text::parse_module;
+use crate::{Form, FuncRef, Function, Module, Scalar, verify::verify};
 
 const ELEMENTS: usize = 8;
 
@@ -29,7 +30,18 @@ fn verified(what: &str, before: &Function, func: &Function) {
     }
 }
 
-/// A random kernel of one seed, its inputs, and what it does.
+fn generator(seed: u64) -> impl FnMut() -> u32 {
+    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    move || {
+        // xorshift64*
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+}
+
+/// A kernel, its inputs, and what it does.
 struct Case {
     module: Module,
     root: FuncRef,
@@ -39,31 +51,25 @@ struct Case {
 
 impl Case {
     fn new(seed: u64, size: u32) -> Case {
-        let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            // xorshift64*
-            state ^= state >> 12;
-            state ^= state << 25;
-            state ^= state >> 27;
-            (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
-        };
+        let mut next = generator(seed);
         let options = Options {
             size,
             ..Options::default()
         };
         let (module, root) = random_module(&mut next, &options);
+        Case::of(module, root, &mut next)
+    }
+
+    /// A kernel on random inputs.
+    fn of(module: Module, root: FuncRef, next: &mut impl FnMut() -> u32) -> Case {
         for func in &module.functions {
-            verify(func, Some(&module)).unwrap_or_else(|e| panic!("generator: {e}\n{func}"));
+            verify(func, Some(&module)).unwrap_or_else(|e| panic!("before: {e}\n{func}"));
         }
-        let arrays = &module[root].arrays;
-        let inputs = arrays
-            .iter()
-            .map(|a| {
-                (0..ELEMENTS)
-                    .map(|_| random_scalar(&mut next, a.dtype))
-                    .collect()
-            })
-            .collect::<Vec<Vec<Scalar>>>();
+        let mut inputs = Vec::new();
+        for array in &module[root].arrays {
+            let elements = (0..ELEMENTS).map(|_| random_scalar(next, array.dtype));
+            inputs.push(elements.collect::<Vec<Scalar>>());
+        }
         let expected = run_kernel(Some(&module), &module[root], &inputs, ELEMENTS, 1);
         Case {
             module,
@@ -138,6 +144,28 @@ fn small_functions() {
     for size in [4, 10, 24] {
         for seed in 0..80 {
             Case::new(seed, size).check_all();
+        }
+    }
+}
+
+/// The kernels of the file tests mean the same after every pass, too.
+#[test]
+fn kernels_of_the_file_tests() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/filetests/passes");
+    // A published crate comes without them.
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for file in files {
+        let path = file.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{e}"));
+        let module = parse_module(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let root = FuncRef(0);
+        if !module[root].is_kernel() || module[root].form != Form::Scalar {
+            continue;
+        }
+        for seed in 0..20 {
+            Case::of(module.clone(), root, &mut generator(seed)).check_all();
         }
     }
 }
