@@ -2,6 +2,7 @@
 
 mod docs;
 mod filetests;
+mod passes;
 mod random;
 mod source_errors;
 mod support;
