@@ -248,4 +248,6 @@ impl World for Memory {
 }
 
 #[cfg(test)]
+mod pass_tests;
+#[cfg(test)]
 mod tests;
