@@ -84,13 +84,15 @@ pub struct ParamsLayout {
 impl ParamsLayout {
     /// Word: number of elements of this launch.
     pub const N: usize = 0;
-    /// Two words (low, high): index of the first element of this launch in the whole nest.
-    /// With strided operands the whole nest has fewer than 2^32 elements.
+    /// Two words (low, high): what index parameters give for the first element of this launch.
     pub const BASE: usize = 1;
     /// Two words that must be zero: the zero that no optimiser knows.
     pub const ZERO: usize = 3;
+    /// Word: position of the first element of this launch in the nest that strided operands are
+    /// addressed in. With strided operands the nest has fewer than 2^32 elements.
+    pub const FIRST: usize = 5;
     /// First word that depends on the kernel.
-    pub(crate) const OPERANDS: usize = 5;
+    pub(crate) const OPERANDS: usize = 6;
 }
 
 impl Shader {

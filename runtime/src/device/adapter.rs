@@ -166,16 +166,15 @@ pub(super) fn select(infos: &[AdapterInfo], selector: Option<&str>) -> Result<us
         let best = (0..infos.len()).min_by_key(|i| rank(&infos[*i]));
         return Ok(best.unwrap_or(0));
     };
-    let found = match selector.parse::<usize>() {
-        Ok(index) => (index < infos.len()).then_some(index),
-        Err(_) => {
-            let wanted = selector.to_lowercase();
-            infos
-                .iter()
-                .position(|i| i.name.to_lowercase().contains(&wanted))
-        }
+    // A number that is no index may still be part of a name: "4090".
+    let index = selector.parse().ok().filter(|n| *n < infos.len());
+    let wanted = selector.to_lowercase();
+    let named = || {
+        infos
+            .iter()
+            .position(|i| i.name.to_lowercase().contains(&wanted))
     };
-    found.ok_or_else(|| {
+    index.or_else(named).ok_or_else(|| {
         let names: Vec<_> = infos
             .iter()
             .enumerate()

@@ -1,10 +1,11 @@
 //! Device memory: a pool by size class, upload, download.
 
-use super::Shared;
-use crate::{DeviceStorage, HostBuffer, Result, RuntimeError};
+use super::{Shared, guard};
+use crate::{DeviceStorage, HostBuffer, Result, RuntimeError, Stats};
 use rustc_hash::FxHashMap;
 use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// Smallest buffer.
 const MIN_SIZE: u64 = 256;
@@ -42,7 +43,11 @@ impl Pool {
     fn give(&self, buffer: wgpu::Buffer) {
         let mut unused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let size = buffer.size();
-        if unused.bytes + size <= KEEP {
+        if unused.bytes + size > KEEP {
+            // Sizes that a program no longer asks for must not fill the pool for ever.
+            *unused = Unused::default();
+        }
+        if size <= KEEP {
             unused.bytes += size;
             unused.buffers.entry(size).or_default().push(buffer);
         }
@@ -64,7 +69,8 @@ pub(super) fn size_class(len: u64) -> u64 {
 impl Shared {
     /// Memory for `len` bytes; what is in it is unspecified.
     pub(super) fn allocate(self: &Arc<Shared>, len: usize) -> Result<DeviceBuffer> {
-        let limit = self.limits.max_buffer_size;
+        // Copies and bindings are made of whole words.
+        let limit = self.limits.max_buffer_size / 4 * 4;
         if len as u64 > limit {
             return Err(RuntimeError::limit(format!(
                 "an array of {len} bytes is larger than device {} allows ({limit} bytes)",
@@ -84,6 +90,8 @@ impl Shared {
                 Ok(buffer) => buffer,
                 Err(_) => {
                     self.pool.clear();
+                    // Memory comes back when the work that used it is done.
+                    self.guarded("freeing arrays", || self.drain())?;
                     self.create_buffer(size)?
                 }
             },
@@ -124,11 +132,7 @@ impl Shared {
                     self.queue
                         .write_buffer(buffer.raw(), at + whole as u64, &word);
                 }
-                if bytes.len() > CHUNK {
-                    // Staging memory is freed when the copy is done.
-                    let submission = self.queue.submit([]);
-                    self.wait(submission)?;
-                }
+                self.uploaded(chunk.len())?;
             }
             Ok(())
         })?;
@@ -154,7 +158,7 @@ impl Shared {
                 staging.map_async(wgpu::MapMode::Read, .., move |result| {
                     let _ = sender.send(result);
                 });
-                self.wait(submission)?;
+                self.wait(Some(submission))?;
                 let failed =
                     |e: String| RuntimeError::device(format!("reading device memory failed: {e}"));
                 // Another thread's polling may be about to call back.
@@ -192,7 +196,11 @@ impl Drop for DeviceBuffer {
     fn drop(&mut self) {
         // Work that uses it may be in the queue still; what comes next is queued after it.
         if let Some(buffer) = self.buffer.take() {
-            self.shared.pool.give(buffer);
+            // What does not go to the pool is freed, by wgpu.
+            let _ = guard::no_panic("freeing an array", || {
+                self.shared.pool.give(buffer);
+                Ok(())
+            });
         }
     }
 }
@@ -203,7 +211,14 @@ impl DeviceStorage for DeviceBuffer {
     }
 
     fn download(&self) -> Result<HostBuffer> {
-        self.shared.download(self.raw(), self.len)
+        self.shared.settle()?;
+        let start = Instant::now();
+        let host = self.shared.download(self.raw(), self.len)?;
+        self.shared.backlog.add_late(&Stats {
+            transfer: start.elapsed(),
+            ..Stats::default()
+        });
+        Ok(host)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -3,8 +3,9 @@
 use super::Shared;
 use crate::{Result, RuntimeError};
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
 /// How long a submission may take.
@@ -47,8 +48,48 @@ impl Health {
     }
 }
 
+thread_local! {
+    /// Guards around what this thread runs.
+    static GUARDS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Silences the reports of panics that a guard turns into errors; all others go where they went.
+fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            // While a thread ends its flags may be gone, and no guard runs.
+            if GUARDS.try_with(Cell::get).unwrap_or(0) == 0 {
+                previous(info);
+            }
+        }));
+    });
+}
+
+/// Counts a guard for as long as it lives.
+struct Guarded;
+
+impl Guarded {
+    fn new() -> Guarded {
+        GUARDS.with(|n| n.set(n.get() + 1));
+        Guarded
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        GUARDS.with(|n| n.set(n.get() - 1));
+    }
+}
+
 /// Runs something that may panic inside of wgpu or a driver.
 pub(super) fn no_panic<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The hook cannot be changed in the middle of a panic (a buffer dropped while unwinding).
+    if !std::thread::panicking() {
+        install_hook();
+    }
+    let _guard = Guarded::new();
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result,
         Err(payload) => Err(RuntimeError::device(format!(
@@ -113,10 +154,10 @@ impl Shared {
         }
     }
 
-    /// Waits until a submission is done.
-    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+    /// Waits until a submission is done, or (`None`) all of them.
+    pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let done = self.device.poll(wgpu::PollType::Wait {
-            submission_index: Some(submission),
+            submission_index: submission,
             timeout: Some(TIMEOUT),
         });
         match done {

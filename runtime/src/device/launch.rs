@@ -43,22 +43,18 @@ pub(super) fn check(kernel: &Function, inputs: &[Array], out_dtypes: &[DType]) -
     }
 }
 
-/// Runs a kernel for every element of `shape` (at least one) and stores to `outs`.
+/// Runs a kernel for every element of a nest (at least one); its index parameter counts from `base`.
 pub(super) fn elementwise(
     shared: &Arc<Shared>,
     kernel: &Function,
-    inputs: &[Array],
-    shape: &[usize],
-    outs: &[Array],
+    nest: Nest,
+    base: usize,
     fast: bool,
     stats: &mut Stats,
 ) -> Result<()> {
-    let nest = Nest::new(shared, inputs, outs, shape, stats)?;
-    let launch = Launch::new(shared, kernel, nest, None, fast, stats)?;
-    launch.run(None, stats)?;
-    stats.bytes_read += inputs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
-    stats.bytes_written += outs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
-    Ok(())
+    let mut launch = Launch::new(shared, kernel, nest, None, fast, stats)?;
+    launch.base = base;
+    launch.run(None, stats)
 }
 
 /// The partial results of a reduction, on the host: their bytes and dtype.
@@ -91,6 +87,7 @@ pub(super) fn partials(
     let buffer = shared.allocate(len)?;
     launch.run(Some(&buffer), stats)?;
     stats.bytes_read += inputs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
+    shared.settle()?;
     let start = Instant::now();
     let bytes = shared.download(buffer.raw(), len)?;
     stats.transfer += start.elapsed();
@@ -104,6 +101,8 @@ struct Launch<'a> {
     shader: Shader,
     pipeline: Arc<Pipeline>,
     nest: Nest,
+    /// Index of the nest's first element, for index parameters.
+    base: usize,
 }
 
 /// A part of a buffer.
@@ -167,6 +166,7 @@ impl<'a> Launch<'a> {
             shader,
             pipeline,
             nest,
+            base: 0,
         })
     }
 
@@ -185,7 +185,7 @@ impl<'a> Launch<'a> {
         (elements.min(MAX_WINDOW) / WINDOW_GRAIN).max(1) * WINDOW_GRAIN
     }
 
-    /// Launches all windows, waits, and looks at the status.
+    /// Launches all windows. Kernels that report are waited for; others are in the queue afterwards.
     fn run(&self, partials: Option<&DeviceBuffer>, stats: &mut Stats) -> Result<()> {
         let start = Instant::now();
         let status = match self.shader.status_binding {
@@ -219,7 +219,10 @@ impl<'a> Launch<'a> {
                 }
             }
             let submission = self.shared.queue.submit([encoder.finish()]);
-            self.shared.wait(submission)
+            match status {
+                Some(_) => self.shared.wait(Some(submission)),
+                None => self.shared.launched(),
+            }
         })?;
         stats.run += start.elapsed();
         match status {
@@ -258,8 +261,10 @@ impl<'a> Launch<'a> {
         let layout = &self.shader.params;
         let mut words = vec![0u32; layout.words];
         words[ParamsLayout::N] = n as u32;
-        words[ParamsLayout::BASE] = first as u32;
-        words[ParamsLayout::BASE + 1] = (first as u64 >> 32) as u32;
+        words[ParamsLayout::FIRST] = first as u32;
+        let index = (self.base + first) as u64;
+        words[ParamsLayout::BASE] = index as u32;
+        words[ParamsLayout::BASE + 1] = (index >> 32) as u32;
         if let Some(at) = layout.shape {
             for (word, extent) in words[at..].iter_mut().zip(&self.nest.shape) {
                 *word = *extent as u32;

@@ -9,6 +9,8 @@
 //! | `adapter` | which devices there are, and which one to take |
 //! | `guard` | how every failure of wgpu (error, panic, lost device) becomes a [`crate::RuntimeError`] |
 //! | `buffer` | memory: pool, upload, download |
+//! | `backlog` | launches that nobody has waited for yet |
+//! | `pieces` | arrays that do not fit: one part after the other |
 //! | `shader` | from WGSL to a pipeline, strict arithmetic, pipeline cache |
 //! | `spirv` | the patch that makes SPIR-V strict |
 //! | `operand` | how an array is bound: access class, strides, byte ranges |
@@ -20,11 +22,13 @@
 //! error that names it.
 
 mod adapter;
+mod backlog;
 mod buffer;
 mod finish;
 mod guard;
 mod launch;
 mod operand;
+mod pieces;
 mod shader;
 mod spirv;
 
@@ -36,10 +40,11 @@ pub use buffer::DeviceBuffer;
 
 use crate::reduce::{Source, reduce as reduce_on_host, result_dtype};
 use crate::schedule::Scheduler;
-use crate::{Array, ReduceOp, Result, RuntimeError, Stats};
+use crate::{Array, Casting, ErrorKind, ReduceOp, Result, RuntimeError, Stats, can_cast};
 use guard::Health;
 use kjit_driver::wgsl::{Features, Reduction, StrictMode};
 use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Opcode, Scalar};
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 /// The iterations that a software device can be trusted with: it stops silently at 65535.
@@ -61,6 +66,7 @@ struct Shared {
     loop_limit: Option<u32>,
     health: Health,
     pool: buffer::Pool,
+    backlog: backlog::Backlog,
     pipelines: shader::PipelineCache,
 }
 
@@ -129,6 +135,7 @@ impl Device {
                 queue,
                 health,
                 pool: buffer::Pool::default(),
+                backlog: backlog::Backlog::default(),
                 pipelines: shader::PipelineCache::default(),
             })))
         })
@@ -139,8 +146,17 @@ impl Device {
         &self.0.name
     }
 
-    /// Runs a scalar-form kernel for every element of `shape`: inputs broadcast to it, an index
-    /// parameter is the element's position in C order, outputs are new C-ordered device arrays.
+    /// Waits for everything that is under way; gives the time that waiting and downloading took since
+    /// this was last asked for, outside of calls that were given statistics.
+    pub fn settle(&self) -> Result<Stats> {
+        self.0.settle()?;
+        Ok(self.0.backlog.take_late())
+    }
+
+    /// Runs a scalar-form kernel for every element of `shape`: inputs broadcast to it (and are cast
+    /// safely), an index parameter is the element's position in C order, outputs are new C-ordered
+    /// device arrays. Where those or the inputs do not fit the device, the work is done in pieces and
+    /// the outputs are host arrays.
     pub fn elementwise(
         &self,
         kernel: &Function,
@@ -164,21 +180,72 @@ impl Device {
         fast: bool,
         stats: &mut Stats,
     ) -> Result<Vec<Array>> {
+        let inputs = &*self.converted(kernel, inputs, stats)?;
         launch::check(kernel, inputs, out_dtypes)?;
+        for input in inputs {
+            input.broadcast_strides(shape)?;
+        }
+        if shape.contains(&0) {
+            return out_dtypes.iter().map(|d| Array::zeros(*d, shape)).collect();
+        }
+        let outs = match self.place(inputs, shape, out_dtypes, stats) {
+            Ok((nest, outs)) => {
+                launch::elementwise(&self.0, kernel, nest, 0, fast, stats)?;
+                outs
+            }
+            // Memory is the one limit that placing meets.
+            Err(e) if e.kind == ErrorKind::Limit => {
+                self.in_pieces(kernel, inputs, shape, out_dtypes, fast, stats)?
+            }
+            Err(e) => return Err(e),
+        };
+        stats.bytes_read += inputs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
+        stats.bytes_written += outs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
+        Ok(outs)
+    }
+
+    /// Makes outputs, and brings inputs to the device.
+    fn place(
+        &self,
+        inputs: &[Array],
+        shape: &[usize],
+        out_dtypes: &[DType],
+        stats: &mut Stats,
+    ) -> Result<(operand::Nest, Vec<Array>)> {
         let mut outs = Vec::with_capacity(out_dtypes.len());
         for dtype in out_dtypes {
             let size = crate::broadcast::checked_size(shape, dtype.size())?;
-            if size == 0 {
-                outs.push(Array::zeros(*dtype, shape)?);
-                continue;
-            }
             let buffer = self.0.allocate(size * dtype.size())?;
             outs.push(Array::from_device(Arc::new(buffer), *dtype, shape)?);
         }
-        if !shape.contains(&0) {
-            launch::elementwise(&self.0, kernel, inputs, shape, &outs, fast, stats)?;
+        let nest = operand::Nest::new(&self.0, inputs, &outs, shape, stats)?;
+        Ok((nest, outs))
+    }
+
+    /// The inputs in the kernel's dtypes: what can be cast safely is cast, on the device.
+    fn converted<'a>(
+        &self,
+        kernel: &Function,
+        inputs: &'a [Array],
+        stats: &mut Stats,
+    ) -> Result<Cow<'a, [Array]>> {
+        let params = kernel.arrays.iter().filter(|a| a.mode == ArrayMode::In);
+        let wanted: Vec<DType> = params.map(|a| a.dtype).collect();
+        let same = |(to, a): (&DType, &Array)| *to == a.dtype();
+        if wanted.len() != inputs.len() || wanted.iter().zip(inputs).all(same) {
+            return Ok(Cow::Borrowed(inputs));
         }
-        Ok(outs)
+        let cast = |(array, to): (&Array, &DType)| {
+            if array.dtype() == *to || !can_cast(array.dtype(), *to, Casting::Safe) {
+                return Ok(array.clone());
+            }
+            let kernel = cast_kernel(array.dtype(), *to);
+            let array = std::slice::from_ref(array);
+            Ok(self
+                .map(&kernel, array, array[0].shape(), &[*to], false, stats)?
+                .remove(0))
+        };
+        inputs.iter().zip(&wanted).map(cast).collect()
     }
 
     /// Reduces what a kernel with one output computes, on the tree of [`crate::reduce`].
@@ -198,6 +265,10 @@ impl Device {
     ) -> Result<Scalar> {
         stats.calls += 1;
         let size = crate::broadcast::checked_size(shape, dtype.size())?;
+        let inputs = &*self.converted(kernel, inputs, stats)?;
+        for input in inputs {
+            input.broadcast_strides(shape)?;
+        }
         if size == 0 {
             let none = Array::zeros(dtype, &[0])?;
             return reduce_on_host(&Source::Memory(&none), dtype, 0, op, &Scheduler::single());
@@ -216,9 +287,7 @@ impl Device {
             }
             Plan::MapThenHost => {
                 let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
-                let start = std::time::Instant::now();
                 let mapped = mapped[0].to_contiguous()?;
-                stats.transfer += start.elapsed();
                 let start = std::time::Instant::now();
                 let source = Source::Memory(&mapped);
                 let value = reduce_on_host(&source, dtype, size, op, &Scheduler::single());
@@ -251,16 +320,22 @@ impl Device {
 
 /// The kernel that copies an array.
 fn identity(dtype: DType) -> Function {
-    let param = |name: &str, mode| ArrayParam {
+    cast_kernel(dtype, dtype)
+}
+
+/// The kernel that converts an array.
+fn cast_kernel(from: DType, to: DType) -> Function {
+    let param = |name: &str, dtype, mode| ArrayParam {
         name: name.to_string(),
         dtype,
         mode,
         access: Access::Strided,
     };
-    let mut b = FunctionBuilder::new(format!("identity.{dtype}"));
-    let x = b.array(param("x", ArrayMode::In));
-    let y = b.array(param("y", ArrayMode::Out));
+    let mut b = FunctionBuilder::new(format!("cast.{from}.{to}"));
+    let x = b.array(param("x", from, ArrayMode::In));
+    let y = b.array(param("y", to, ArrayMode::Out));
     let value = b.load(x);
+    let value = if from == to { value } else { b.cast(value, to) };
     b.store(y, value);
     b.ret(&[])
 }

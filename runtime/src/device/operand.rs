@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Device memory that an operand lives in.
+#[derive(Clone)]
 pub(super) enum Memory {
     /// Uploaded for this call.
-    Uploaded(DeviceBuffer),
+    Uploaded(Arc<DeviceBuffer>),
     /// An array that is on the device already.
     Resident(Arc<dyn DeviceStorage>),
 }
@@ -56,7 +57,21 @@ impl Nest {
     ) -> Result<Nest> {
         let start = Instant::now();
         let mut operands = Vec::with_capacity(inputs.len() + outs.len());
-        for array in inputs.iter().chain(outs) {
+        for (n, array) in inputs.iter().enumerate() {
+            // An array that is several inputs is uploaded once.
+            match inputs[..n].iter().position(|other| same_view(array, other)) {
+                Some(first) => {
+                    let first: &Operand = &operands[first];
+                    operands.push(Operand {
+                        memory: first.memory.clone(),
+                        strides: first.strides.clone(),
+                        ..*first
+                    });
+                }
+                None => operands.push(place(shared, array, shape)?),
+            }
+        }
+        for array in outs {
             operands.push(place(shared, array, shape)?);
         }
         stats.transfer += start.elapsed();
@@ -91,6 +106,19 @@ impl Nest {
         }
         extent
     }
+}
+
+/// Are they the same elements of the same memory?
+fn same_view(a: &Array, b: &Array) -> bool {
+    let memory = match (a.storage(), b.storage()) {
+        (Storage::Host(a), Storage::Host(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    };
+    memory
+        && a.dtype() == b.dtype()
+        && a.offset() == b.offset()
+        && a.shape() == b.shape()
+        && a.strides() == b.strides()
 }
 
 /// Element strides of a C-ordered array; axes of one element take no steps.
@@ -150,7 +178,7 @@ fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand
     let low = low / 8 * 8;
     let uploaded = shared.upload(&buffer.as_slice()[low..high])?;
     let offset = host.offset() - low;
-    operand(&host, shape, Memory::Uploaded(uploaded), offset)
+    operand(&host, shape, Memory::Uploaded(Arc::new(uploaded)), offset)
 }
 
 /// First and one past the last byte of an array's elements in its storage.

@@ -14,6 +14,9 @@ pub(super) struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
 }
 
+/// Pipelines that are kept. A program has a handful; a server that is sent programs must not grow.
+const MAX_PIPELINES: usize = 1024;
+
 /// Pipelines by text, and by whether their SPIR-V was patched.
 #[derive(Default)]
 pub(super) struct PipelineCache(Mutex<FxHashMap<(String, bool), Arc<Pipeline>>>);
@@ -40,6 +43,9 @@ impl Shared {
             .help("split the expression, or use target cpu or parallel"));
         }
         let pipeline = Arc::new(self.guarded("compiling a shader", || self.compile(shader))?);
+        if cache.len() >= MAX_PIPELINES {
+            cache.clear();
+        }
         cache.insert(key, pipeline.clone());
         stats.kernels_compiled += 1;
         stats.compile += start.elapsed();

@@ -14,6 +14,8 @@ use std::sync::OnceLock;
 
 #[path = "tests_exact.rs"]
 mod exact;
+#[path = "tests_memory.rs"]
+mod memory;
 
 /// The device, keeping strict arithmetic by patching.
 fn patched() -> &'static Device {
@@ -625,11 +627,12 @@ fn selection_and_reports() {
     };
     let two = infos(&[
         ("llvmpipe", wgpu::DeviceType::Cpu),
-        ("Big GPU", wgpu::DeviceType::DiscreteGpu),
+        ("Big GPU 4090", wgpu::DeviceType::DiscreteGpu),
     ]);
     assert_eq!(adapter::select(&two, None).unwrap(), 1);
     assert_eq!(adapter::select(&two, Some("0")).unwrap(), 0);
     assert_eq!(adapter::select(&two, Some("LLVM")).unwrap(), 0);
+    assert_eq!(adapter::select(&two, Some("4090")).unwrap(), 1);
     for wrong in ["2", "quantum"] {
         let error = adapter::select(&two, Some(wrong)).unwrap_err();
         assert_eq!(error.kind, ErrorKind::Device);
@@ -720,7 +723,7 @@ fn axes_coalesce() {
         strides
             .iter()
             .map(|s| Operand {
-                memory: Memory::Uploaded(buffer()),
+                memory: Memory::Uploaded(std::sync::Arc::new(buffer())),
                 dtype: DType::F32,
                 offset: 0,
                 strides: s.to_vec(),

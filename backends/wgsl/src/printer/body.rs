@@ -52,7 +52,7 @@ impl<'p, 'a> Body<'p, 'a> {
             let rank = printer.options.rank;
             self.line(format_args!(
                 "let q{rank} = params[{}] + i;",
-                ParamsLayout::BASE
+                ParamsLayout::FIRST
             ));
             for axis in (0..rank).rev() {
                 let outer = axis + 1;

@@ -285,7 +285,12 @@ impl<'a> Printer<'a> {
             .kernel
             .name
             .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
+            .map(|c| match c {
+                // What ends a line in WGSL would end the comment.
+                '\u{2028}' | '\u{2029}' => ' ',
+                c if c.is_control() => ' ',
+                c => c,
+            })
             .collect();
         let _ = writeln!(out, "// {name}");
         for binding in &self.arrays {

@@ -5,7 +5,7 @@ use kjit_ir::target::BackendError;
 use kjit_ir::{Access, ArrayMode, DType, Form, Function, Imm, Opcode};
 
 /// Blocks inside blocks; WGSL parsers give up at some depth.
-const MAX_NESTING: usize = 60;
+pub(super) const MAX_NESTING: usize = 60;
 
 /// Refuses kernels that WGSL cannot express or the device cannot run.
 pub fn check(kernel: &Function, options: &WgslOptions) -> Result<(), BackendError> {

@@ -62,9 +62,14 @@ pub fn raise(kernel: &Function, options: &WgslOptions) -> Result<Plan, BackendEr
     })
 }
 
-/// Visits every live instruction with the depth of the blocks around it.
+/// Visits every live instruction with the depth of the blocks around it, one past the deepest allowed
+/// at most.
 pub(crate) fn visit(kernel: &Function, visitor: &mut dyn FnMut(Inst, usize)) {
     fn block(kernel: &Function, at: Block, depth: usize, visitor: &mut dyn FnMut(Inst, usize)) {
+        if depth > check::MAX_NESTING + 1 {
+            // Refused already; the stack has an end.
+            return;
+        }
         for inst in &kernel.block(at).insts {
             visitor(*inst, depth);
             for inner in &kernel.inst(*inst).blocks {
