@@ -380,6 +380,13 @@ fn unknown_extent(text: &str) -> usize {
             Some(p) if text.as_bytes()[p + 1] == b'\'' => p + 2,
             _ => 1,
         },
+        // a string in curly quotes
+        '\u{201C}' | '\u{2018}' => match text.find(['\u{201D}', '\u{2019}', '\n']) {
+            Some(p) if !text[p..].starts_with('\n') => {
+                p + text[p..].chars().next().map_or(0, char::len_utf8)
+            }
+            _ => first.len_utf8(),
+        },
         // a run of one foreign character
         _ => {
             let more = chars.take_while(|c| *c == first).count();

@@ -10,6 +10,8 @@ use kjit_ir::Loc;
 
 /// Lines longer than this many characters are shown in part.
 const LINE_WIDTH: usize = 160;
+/// Words of messages longer than this many characters are shown in part.
+const LONG_WORD: usize = 200;
 /// Characters shown before the place in such a line.
 const LEAD: usize = 40;
 /// Places at most this many lines apart are shown in one snippet.
@@ -49,10 +51,17 @@ fn draw(diagnostic: &Diagnostic, code: Option<&str>, sources: &[&Source], color:
     } else {
         Renderer::plain()
     };
-    let pieces = pieces(diagnostic, sources);
+    let diagnostic = Diagnostic {
+        message: shorten(&diagnostic.message),
+        label: shorten(&diagnostic.label),
+        help: diagnostic.help.as_deref().map(shorten),
+        notes: diagnostic.notes.clone(),
+        ..*diagnostic
+    };
+    let pieces = pieces(&diagnostic, sources);
     let drawn = renderer
         .term_width(LINE_WIDTH + LEAD)
-        .render(&[group(diagnostic, code, &pieces)]);
+        .render(&[group(&diagnostic, code, &pieces)]);
     let is_cut = pieces.iter().any(|p| p.cut_at.is_some());
     let mut text = String::new();
     for line in drawn.lines() {
@@ -63,6 +72,21 @@ fn draw(diagnostic: &Diagnostic, code: Option<&str>, sources: &[&Source], color:
         }
     }
     text
+}
+
+/// A message in which very long words (names of generated programs) are shown in part.
+fn shorten(text: &str) -> String {
+    text.split_inclusive(' ')
+        .map(|word| match word.char_indices().nth(LONG_WORD) {
+            Some(_) => {
+                let shown: String = word.chars().take(LONG_WORD - 40).collect();
+                // What closes the word stays.
+                let tail: String = word.chars().rev().take(2).collect();
+                format!("{shown}..{}", tail.chars().rev().collect::<String>())
+            }
+            None => word.to_string(),
+        })
+        .collect()
 }
 
 /// A line without its terminal colours.

@@ -62,14 +62,31 @@ impl<'a> Host<'a, '_> {
         }
         let mut positional: Vec<HostExpr> = receiver.into_iter().map(|r| self.expr(r)).collect();
         let mut named: Vec<(&'a ast::Ident, HostExpr)> = Vec::new();
+        let known: &[&str] = HostFn::from_name(&name.name).map_or(&[], |f| f.named());
+        let mut wrong = false;
         for arg in args {
             match &arg.name {
+                None if known.contains(&"dtype") && self.names_dtype(&arg.value) => {
+                    // Named, it would be right: it does not count as an argument too many.
+                    self.expr(&arg.value);
+                    wrong = true;
+                }
                 None => positional.push(self.expr(&arg.value)),
+                // The unknown name is the mistake, not its value.
+                Some(label)
+                    if !known.contains(&label.name.as_str()) && self.names_dtype(&arg.value) =>
+                {
+                    let value = self.wrong(arg.value.span);
+                    named.push((label, value));
+                }
                 Some(label) => {
                     let value = self.named_value(label, &arg.value);
                     named.push((label, value));
                 }
             }
+        }
+        if wrong {
+            return self.wrong(span);
         }
         let Some(callee) = self.callee(name, positional.len(), span) else {
             return self.wrong(span);
@@ -108,6 +125,18 @@ impl<'a> Host<'a, '_> {
         HostExpr {
             kind,
             loc: self.source.loc(span),
+        }
+    }
+
+    /// Is this the name of a type and of nothing else?
+    fn names_dtype(&self, e: &ast::Expr) -> bool {
+        match &e.kind {
+            ast::ExprKind::Name(name) => {
+                DType::from_name(name).is_some()
+                    && !self.scope.contains_key(name.as_str())
+                    && !self.items.names.contains_key(name.as_str())
+            }
+            _ => false,
         }
     }
 
@@ -159,7 +188,10 @@ impl<'a> Host<'a, '_> {
     /// What is called with that many positional arguments.
     fn callee(&mut self, ident: &ast::Ident, n: usize, span: Span) -> Option<HostCallee> {
         let name = ident.name.as_str();
-        if self.scope.contains_key(name) {
+        if let Some(slot) = self.scope.get(name) {
+            if self.function_slots.contains(slot) {
+                return None; // said where the function was named
+            }
             return self.not_a_function(name, ident.span, "a variable");
         }
         match self.items.names.get(name) {
@@ -271,7 +303,10 @@ impl<'a> Host<'a, '_> {
             format!("{least} to {most}")
         };
         let plural = if most == 1 { "" } else { "s" };
-        let help = if params.is_empty() {
+        let takes_shape = matches!(name, "zeros" | "ones" | "uniform" | "normal");
+        let help = if takes_shape && n > most {
+            format!("give the shape in parentheses: `{name}((2, 3))`")
+        } else if params.is_empty() {
             HostFn::from_name(name).map_or_else(String::new, |f| lower_first(f.doc()))
         } else {
             format!("call it as `{name}({})`", params.join(", "))

@@ -5,7 +5,7 @@ use crate::ast::{self, ExprKind as A, IndexArg};
 use crate::diagnostic::Code;
 use crate::resolve::ItemRef;
 use crate::source::Span;
-use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostIndex};
+use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn, HostIndex};
 use kjit_ir::{DType, UnaryOp};
 
 impl<'a> Host<'a, '_> {
@@ -24,6 +24,20 @@ impl<'a> Host<'a, '_> {
     /// An expression of one value.
     pub(super) fn expr(&mut self, e: &'a ast::Expr) -> HostExpr {
         let value = self.any(e);
+        if let HostExprKind::Call {
+            callee: HostCallee::Builtin(f @ (HostFn::Print | HostFn::Save | HostFn::Assert)),
+            ..
+        } = value.kind
+        {
+            self.error(
+                Code::MissingValue,
+                e.span,
+                format!("`{}` has no value", f.name()),
+                "used as a value",
+                "write it as a statement of its own",
+            );
+            return self.wrong(e.span);
+        }
         let n = self.n_values(&value);
         if n > 1 {
             self.error(
@@ -78,7 +92,8 @@ impl<'a> Host<'a, '_> {
         value
     }
 
-    fn any(&mut self, e: &'a ast::Expr) -> HostExpr {
+    /// An expression, which as a statement needs no value.
+    pub(super) fn any(&mut self, e: &'a ast::Expr) -> HostExpr {
         let kind = match &e.kind {
             A::Int(value, suffix) => return self.int(*value, false, suffix.as_deref(), e.span),
             A::Float(digits, suffix) => return self.float(digits, suffix.as_deref(), e.span),
@@ -96,8 +111,13 @@ impl<'a> Host<'a, '_> {
                 }
             },
             A::Binary(op, a, b) => {
+                let before = self.diagnostics.len();
                 let a = self.operand(a, op.symbol());
-                let b = self.operand(b, op.symbol());
+                let b = if self.diagnostics.len() > before {
+                    self.expr(b)
+                } else {
+                    self.operand(b, op.symbol())
+                };
                 HostExprKind::Binary(*op, Box::new(a), Box::new(b))
             }
             A::Cast(inner, ty) => {

@@ -9,7 +9,7 @@ mod expr;
 use crate::ast::{self, ExprKind as A, StmtKind as S};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::Program;
-use crate::resolve::suggest::{did_you_mean, nearest};
+use crate::resolve::suggest::{declare_help, did_you_mean, nearest};
 use crate::resolve::{ItemRef, Items};
 use crate::source::{Source, Span};
 use kjit_ir::host::{HostExpr, HostExprKind, HostParam, HostStmt, HostStmtKind, Slot};
@@ -30,6 +30,8 @@ pub fn lower_main(
         diagnostics,
         slots: Vec::new(),
         mutable: Vec::new(),
+        loop_variables: Vec::new(),
+        function_slots: Vec::new(),
         scope: FxHashMap::default(),
         shadowed: Vec::new(),
         visible_params: 0,
@@ -40,6 +42,21 @@ pub fn lower_main(
         host.visible_params = n;
         let dtype = item.ty.as_ref().and_then(|ty| host.dtype(ty));
         let default = host.expr(&item.value);
+        let what = match default.kind {
+            HostExprKind::Str(_) => Some("text"),
+            HostExprKind::Tuple(_) => Some("a tuple"),
+            HostExprKind::Array(_) => Some("an array"),
+            _ => None,
+        };
+        if let Some(what) = what {
+            host.error(
+                Code::Mismatch,
+                item.value.span,
+                format!("a param is a number or a bool, not {what}"),
+                &format!("this is {what}"),
+                "write the value into `main`",
+            );
+        }
         let loc = source.loc(item.name.span);
         params.push(HostParam {
             name: item.name.name.clone(),
@@ -69,6 +86,10 @@ struct Host<'a, 'p> {
     slots: Vec<String>,
     /// Of each slot: where it is declared, and was it with `mut`?
     mutable: Vec<(Span, bool)>,
+    /// Variables of `for` loops, which cannot be declared `mut`.
+    loop_variables: Vec<Slot>,
+    /// Variables that were (wrongly) given a function.
+    function_slots: Vec<Slot>,
     scope: FxHashMap<&'a str, Slot>,
     shadowed: Vec<(&'a str, Option<Slot>)>,
     /// Params declared so far.
@@ -140,11 +161,17 @@ impl<'a> Host<'a, '_> {
                 ty,
                 value,
             } => {
+                let before = self.diagnostics.len();
+                let is_name = matches!(value.kind, A::Name(_));
                 let mut value = if *tuple {
                     self.tuple_value(value, names.len())
                 } else {
                     self.expr(value)
                 };
+                let names_function = is_name
+                    && self.diagnostics[before..]
+                        .iter()
+                        .any(|d| d.code == Code::NotAValue);
                 if let Some(ty) = ty
                     && let Some(dtype) = self.dtype(ty)
                 {
@@ -170,10 +197,13 @@ impl<'a> Host<'a, '_> {
                         ));
                     }
                 }
-                let targets = names
+                let targets: Vec<Slot> = names
                     .iter()
                     .map(|name| self.declare(name, *mutable))
                     .collect();
+                if names_function {
+                    self.function_slots.extend(&targets);
+                }
                 self.push(HostStmtKind::Assign { targets, value }, span, out);
             }
             S::Assign { target, op, value } => self.assign(target, *op, value, span, out),
@@ -187,6 +217,7 @@ impl<'a> Host<'a, '_> {
                 let end = self.expr(end);
                 let depth = self.shadowed.len();
                 let slot = self.declare(name, false);
+                self.loop_variables.push(slot);
                 let body = self.block(body);
                 self.close_scope(depth);
                 self.push(
@@ -214,12 +245,17 @@ impl<'a> Host<'a, '_> {
             start: span.start,
             end: span.end.min(span.start + word.len() as u32),
         };
+        let help = match word {
+            "return" => "put what follows into an `if`; results are printed or saved",
+            "break" | "continue" => "choose the bounds of the loop, or put statements into an `if`",
+            _ => "use `for i in 0..n`, or put the loop into a ufunc",
+        };
         self.error(
             Code::WrongPlace,
             span,
             format!("`{word}` is not allowed in `main`"),
             "kernels only",
-            "use `for i in 0..n`, or put the loop into a ufunc",
+            help,
         );
     }
 
@@ -239,7 +275,7 @@ impl<'a> Host<'a, '_> {
             A::Block(block) => self.block_into(block, out),
             A::Error => {}
             _ => {
-                let value = self.expr(e);
+                let value = self.any(e);
                 self.push(HostStmtKind::Expr(value), e.span, out);
             }
         }
@@ -340,7 +376,11 @@ impl<'a> Host<'a, '_> {
             )
             .label("cannot assign")
             .note(self.source.loc(declared), "declared here")
-            .help(format!("declare it with `let mut {name}`"));
+            .help(if self.loop_variables.contains(&slot) {
+                format!("copy it first: `let mut {name} = {name};`")
+            } else {
+                format!("declare it with `let mut {name}`")
+            });
             self.diagnostics.push(d);
             self.mutable[slot].1 = true;
         }
@@ -355,7 +395,7 @@ impl<'a> Host<'a, '_> {
         let mut candidates: Vec<&str> = self.scope.keys().copied().chain(values).collect();
         candidates.sort_unstable();
         let help = did_you_mean(nearest(name, candidates.into_iter()))
-            .unwrap_or_else(|| format!("declare it with `let {name} = ..;`"));
+            .unwrap_or_else(|| declare_help(name));
         let message = format!("there is no variable `{name}`");
         self.error(Code::UnknownName, span, message, "not found", &help);
     }

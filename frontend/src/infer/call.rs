@@ -126,6 +126,9 @@ impl<'b> Infer<'_, 'b> {
                 Ty::Generic(n) if unbound => {
                     let class = classes[*n as usize];
                     let help = match class {
+                        _ if matches!(self.vars.shallow(have), Ty::Generic(_)) => {
+                            format!("bound {text} by the class `{class}`")
+                        }
                         Class::Float => {
                             format!("convert it: `{} as f64`", self.operand_text(arg.span))
                         }

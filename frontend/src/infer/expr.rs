@@ -184,6 +184,14 @@ impl<'b> Infer<'_, 'b> {
             _ => "`number`",
         };
         let (message, help) = match shallow {
+            Ty::Tuple(_) => (
+                format!("`{symbol}` is not defined for {text}"),
+                "take the values apart first: `let (a, b) = ..;`".to_string(),
+            ),
+            Ty::Array(..) => (
+                format!("`{symbol}` is not defined for {text}"),
+                "take one element: `a[i]`".to_string(),
+            ),
             Ty::Generic(n) => {
                 let class = self.generics[n as usize].1;
                 (

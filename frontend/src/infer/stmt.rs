@@ -2,7 +2,7 @@
 
 use super::Infer;
 use crate::diagnostic::Code;
-use crate::hir::{Block, StmtKind};
+use crate::hir::{Block, ExprKind, Stmt, StmtKind};
 use crate::source::Span;
 use crate::types::{DTypeSet, Ty};
 use kjit_ir::Class;
@@ -63,7 +63,16 @@ impl<'b> Infer<'_, 'b> {
             let ty = self.expr(tail);
             return if left.is_some() { Ty::Never } else { ty };
         }
-        if left.is_some() { Ty::Never } else { Ty::Unit }
+        // A wrong statement may have been what leaves, or what gives the value.
+        let wrong =
+            |s: &Stmt| matches!(&s.kind, StmtKind::Expr(e) if matches!(e.kind, ExprKind::Error));
+        if left.is_some() {
+            Ty::Never
+        } else if block.stmts.iter().any(wrong) {
+            Ty::Error
+        } else {
+            Ty::Unit
+        }
     }
 
     fn unreachable(&mut self, span: Span, leaves: Span) {

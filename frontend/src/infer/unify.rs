@@ -227,8 +227,8 @@ impl<'p> Vars<'p> {
     pub fn describe(&mut self, ty: &Ty) -> String {
         match self.resolve(ty) {
             var @ Ty::Var(_) => match self.free(&var) {
-                Some((_, Origin::Int)) => "an integer literal".to_string(),
-                Some((_, Origin::Float)) => "a float literal".to_string(),
+                Some((_, Origin::Int)) => "an integer".to_string(),
+                Some((_, Origin::Float)) => "a float".to_string(),
                 _ => "of unknown type".to_string(),
             },
             other => other.describe(self.generics),

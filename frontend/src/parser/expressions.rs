@@ -122,7 +122,7 @@ impl Parser<'_> {
                         self.span().to(self.peek(1).span),
                         "there is no operator `**`",
                     )
-                    .help("write a power as `pow(x, y)`, a square as `x * x`");
+                    .help("write a power as `powi(x, n)`, a square as `x * x`");
                 self.fail(diagnostic);
                 break;
             }
@@ -380,10 +380,13 @@ impl Parser<'_> {
     fn method(&mut self, receiver: Expr) -> Result<(ExprKind, Span), Expr> {
         let dot = self.bump().span;
         if self.at(TokenKind::Number) {
-            self.unexpected_help(
-                "the name of a method",
-                Some("take a tuple apart with `let (a, b) = ..`".to_string()),
-            );
+            let help = match receiver.kind {
+                ExprKind::Int(..) | ExprKind::Float(..) => {
+                    "a number has one point and decimal or whole digits, as in `1.5` or `0xff`"
+                }
+                _ => "take a tuple apart with `let (a, b) = ..`",
+            };
+            self.unexpected_help("the name of a method", Some(help.to_string()));
             return Err(receiver);
         }
         // a word of the language may name a method: nothing else can stand here
@@ -709,9 +712,17 @@ impl Parser<'_> {
                 Some("there are no closures; write a `fn`".to_string())
             }
             TokenKind::Assign => Some("comparing is written `==`".to_string()),
+            TokenKind::Colon | TokenKind::ColonColon => Some(
+                "a slice is written `x[a..b]`, all of an axis `x[..]`; it takes each element"
+                    .to_string(),
+            ),
             TokenKind::Greater | TokenKind::Less => None,
             TokenKind::Let => {
                 Some("`let` starts a statement; end the one before it with `;`".to_string())
+            }
+            kind if self.reported_words.contains(&kind) => {
+                self.panic = true;
+                return;
             }
             kind if kind.is_keyword() => Some(format!(
                 "`{word}` is a word of the language and cannot name a value"

@@ -248,6 +248,9 @@ impl Parser<'_> {
                 self.text()
             )
         });
+        if help.is_some() {
+            self.reported_words.push(self.kind());
+        }
         self.unexpected_help(what, help);
         Ident {
             name: String::new(),
@@ -408,8 +411,12 @@ impl Parser<'_> {
                 let ty = self.type_expr();
                 params.push(ParamDecl { name, ty });
             } else if c_type {
-                let declared = self.text();
-                let help = format!("the type comes after the name: `{declared}: {}`", name.name);
+                let second = self.text();
+                let help = if DType::from_name(second).is_some() {
+                    format!("a `:` stands between them: `{}: {second}`", name.name)
+                } else {
+                    format!("the type comes after the name: `{second}: {}`", name.name)
+                };
                 self.unexpected_help("`:` and a type", Some(help));
             } else if matches!(self.kind(), TokenKind::Comma | TokenKind::CloseParen) {
                 let message = format!("the parameter {} has no type", name.name);

@@ -58,6 +58,8 @@ struct Parser<'a> {
     open_braces: Vec<(Span, bool)>,
     /// The rest of the file cannot be understood: say nothing at its end.
     end_is_reported: bool,
+    /// Words of the language that were declared as names: their uses are no news.
+    reported_words: Vec<TokenKind>,
 }
 
 impl<'a> Parser<'a> {
@@ -79,6 +81,7 @@ impl<'a> Parser<'a> {
             deepest: 0,
             open_braces: Vec::new(),
             end_is_reported,
+            reported_words: Vec::new(),
         }
     }
 

@@ -1,16 +1,15 @@
 //! Resolution of code: scopes, variables, loops, calls, types as written.
 
-use super::suggest::{did_you_mean, nearest};
+use super::suggest::{declare_help, did_you_mean, nearest};
 use super::{ItemRef, Items};
 use crate::ast::{self, ExprKind as A, StmtKind as S};
 use crate::builtins;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{
-    Block, Body, Callee, Const, Expr, ExprKind, FnId, Literal, Local, LocalId, Stmt, StmtKind,
+    Block, Body, Const, Expr, ExprKind, FnId, Literal, Local, LocalId, Stmt, StmtKind,
 };
 use crate::source::{Source, Span};
 use crate::types::Ty;
-use kjit_ir::host::HostFn;
 use kjit_ir::{BinaryOp, Class, DType, UnaryOp};
 use rustc_hash::FxHashMap;
 
@@ -57,7 +56,13 @@ pub struct BodyResolver<'a, 'p> {
     /// The open loops: has a `break` been seen?
     loops: Vec<bool>,
     frames: Vec<Frame>,
-    calls: Vec<(FnId, Span)>,
+    pub(super) calls: Vec<(FnId, Span)>,
+    /// Variables of `for` loops, which cannot be declared `mut`.
+    loop_variables: Vec<LocalId>,
+    /// Number of `return` statements so far.
+    returns: usize,
+    /// Names of types that do not exist: each is reported once.
+    pub(super) unknown_types: Vec<String>,
 }
 
 impl<'a, 'p> BodyResolver<'a, 'p> {
@@ -83,6 +88,9 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             loops: Vec::new(),
             frames: Vec::new(),
             calls: Vec::new(),
+            loop_variables: Vec::new(),
+            returns: 0,
+            unknown_types: Vec::new(),
         }
     }
 
@@ -263,8 +271,8 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                     _ => self.bad_target(target.span),
                 }
             }
-            S::While(condition, body) => self.loop_(Some(condition), body),
-            S::Loop(body) => self.loop_(None, body),
+            S::While(condition, body) => self.loop_(Some(condition), body, stmt.span),
+            S::Loop(body) => self.loop_(None, body, stmt.span),
             S::For {
                 name,
                 start,
@@ -275,6 +283,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                 let end = self.expr(end);
                 let depth = self.shadowed.len();
                 let local = self.declare(name, false, Ty::Unit);
+                self.loop_variables.push(local);
                 self.open_frame();
                 self.loops.push(false);
                 let body = self.block(body);
@@ -289,20 +298,19 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                     assigned,
                 }
             }
-            S::Break => {
-                match self.loops.last_mut() {
-                    Some(has_break) => *has_break = true,
-                    None => self.outside_loop("break", stmt.span),
+            S::Break => match self.loops.last_mut() {
+                Some(has_break) => {
+                    *has_break = true;
+                    StmtKind::Break
                 }
-                StmtKind::Break
+                None => self.outside_loop("break", stmt.span),
+            },
+            S::Continue if self.loops.is_empty() => self.outside_loop("continue", stmt.span),
+            S::Continue => StmtKind::Continue,
+            S::Return(value) => {
+                self.returns += 1;
+                StmtKind::Return(value.as_ref().map(|e| self.expr(e)))
             }
-            S::Continue => {
-                if self.loops.is_empty() {
-                    self.outside_loop("continue", stmt.span);
-                }
-                StmtKind::Continue
-            }
-            S::Return(value) => StmtKind::Return(value.as_ref().map(|e| self.expr(e))),
             S::Expr(e) => StmtKind::Expr(self.expr(e)),
         };
         Stmt {
@@ -311,13 +319,29 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         }
     }
 
-    fn loop_(&mut self, condition: Option<&'a ast::Expr>, body: &'a ast::Block) -> StmtKind {
+    fn loop_(
+        &mut self,
+        condition: Option<&'a ast::Expr>,
+        body: &'a ast::Block,
+        span: Span,
+    ) -> StmtKind {
+        let (returns, mistakes) = (self.returns, self.diagnostics.len());
         self.open_frame();
         let condition = condition.map(|c| self.expr(c));
         self.loops.push(false);
         let body = self.block(body);
         let has_break = self.loops.pop().unwrap_or(false);
         let assigned = self.close_frame();
+        let leaves = condition.is_some() || has_break || self.returns > returns;
+        if !leaves && self.diagnostics.len() == mistakes {
+            let keyword = Span {
+                start: span.start,
+                end: span.end.min(span.start + 4),
+            };
+            self.error(Code::Unreachable, keyword, "this loop never ends")
+                .label("no `break` or `return` in it")
+                .help("leave it with `break` or `return`");
+        }
         StmtKind::Loop {
             condition,
             body,
@@ -326,10 +350,12 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         }
     }
 
-    fn outside_loop(&mut self, word: &str, span: Span) {
+    fn outside_loop(&mut self, word: &str, span: Span) -> StmtKind {
         self.error(Code::OutsideLoop, span, format!("`{word}` outside a loop"))
             .label("no loop around it")
             .help("use `return` to leave the function");
+        // It leaves nothing, so what follows is no unreachable code.
+        StmtKind::Expr(self.error_expr(span))
     }
 
     fn bad_target(&mut self, span: Span) -> StmtKind {
@@ -348,8 +374,9 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         if let Some(id) = self.scope.get(name).copied() {
             if !self.locals[id].mutable {
                 let local = &self.locals[id];
-                let (declared, is_param) = (self.source.loc(local.span), id < self.n_params());
-                let help = if is_param {
+                let declared = self.source.loc(local.span);
+                let copied = id < self.n_params() || self.loop_variables.contains(&id);
+                let help = if copied {
                     format!("copy it first: `let mut {name} = {name};`")
                 } else {
                     format!("declare it with `let mut {name}`")
@@ -576,14 +603,15 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             .map(|(n, _)| *n);
         let mut candidates: Vec<&str> = self.scope.keys().copied().chain(consts).collect();
         candidates.sort_unstable();
-        let help = did_you_mean(nearest(name, candidates.into_iter()));
+        let help = did_you_mean(nearest(name, candidates.into_iter()))
+            .unwrap_or_else(|| declare_help(name));
         self.error(
             Code::UnknownName,
             span,
             format!("there is no variable `{name}`"),
         )
         .label("not found")
-        .help(help.unwrap_or_else(|| format!("declare it with `let {name} = ..;`")));
+        .help(help);
     }
 
     /// The one index of a local array.
@@ -607,114 +635,5 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                 self.error_expr(span)
             }
         }
-    }
-
-    fn call(
-        &mut self,
-        name: &'a ast::Ident,
-        receiver: Option<&'a ast::Expr>,
-        args: &'a [ast::Arg],
-    ) -> ExprKind {
-        let mut values: Vec<Expr> = receiver.into_iter().map(|r| self.expr(r)).collect();
-        let mut wrong = false;
-        for arg in args {
-            if let Some(label) = &arg.name {
-                self.error(
-                    Code::WrongPlace,
-                    label.span,
-                    "named arguments are allowed in `main` only",
-                )
-                .label("named")
-                .help("pass the value by position");
-                wrong = true;
-            }
-            values.push(self.expr(&arg.value));
-        }
-        let callee = self.callee(name);
-        match callee {
-            Some(callee) if !wrong => ExprKind::Call(callee, values),
-            _ => ExprKind::Error,
-        }
-    }
-
-    fn callee(&mut self, ident: &ast::Ident) -> Option<Callee> {
-        let (name, span) = (ident.name.as_str(), ident.span);
-        if self.scope.contains_key(name) {
-            self.not_a_function(name, span, "a variable");
-            return None;
-        }
-        match self.items.names.get(name) {
-            Some(ItemRef::Function(f)) => {
-                self.calls.push((*f, span));
-                return Some(Callee::Function(*f));
-            }
-            Some(ItemRef::Const(_)) => {
-                self.not_a_function(name, span, "a constant");
-                return None;
-            }
-            Some(ItemRef::Param(_)) => {
-                self.not_a_function(name, span, "a param");
-                return None;
-            }
-            None => {}
-        }
-        if let Some(builtin) = builtins::find(name) {
-            return Some(Callee::Builtin(builtin));
-        }
-        if HostFn::from_name(name).is_some() {
-            self.error(
-                Code::WrongPlace,
-                span,
-                format!("`{name}` works on whole arrays and can be called in `main` only"),
-            )
-            .label("inside a kernel")
-            .help("a kernel sees one element at a time: call it in `main`");
-            return None;
-        }
-        if DType::from_name(name).is_some() || self.generics.iter().any(|(g, _)| g == name) {
-            self.error(
-                Code::NotAFunction,
-                span,
-                format!("`{name}` is a type, not a function"),
-            )
-            .label("a type")
-            .help(format!("convert with `x as {name}`"));
-            return None;
-        }
-        if name.is_empty() {
-            return None; // a syntax error, reported
-        }
-        let help = did_you_mean(self.nearest_function(name).as_deref());
-        self.error(
-            Code::UnknownName,
-            span,
-            format!("there is no function `{name}`"),
-        )
-        .label("not found")
-        .help(help.unwrap_or_else(|| format!("define it: `fn {name}(..) -> .. {{ .. }}`")));
-        None
-    }
-
-    fn nearest_function(&self, name: &str) -> Option<String> {
-        let items = self.items.names.iter();
-        let mut candidates: Vec<&str> = items
-            .filter(|(_, i)| matches!(i, ItemRef::Function(_)))
-            .map(|(n, _)| *n)
-            .chain(builtins::BUILTINS.iter().map(|b| b.name))
-            .collect();
-        candidates.sort_unstable();
-        nearest(name, candidates.into_iter()).map(str::to_string)
-    }
-
-    fn not_a_function(&mut self, name: &str, span: Span, what: &str) {
-        self.error(
-            Code::NotAFunction,
-            span,
-            format!("`{name}` is {what}, not a function"),
-        )
-        .label("called")
-        .help(format!(
-            "remove the parentheses, or multiply with `{name} * (..)`"
-        ));
     }
 }

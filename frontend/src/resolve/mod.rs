@@ -1,6 +1,7 @@
 //! Name resolution: items, then constants, then function bodies.
 
 mod body;
+mod calls;
 mod graph;
 pub mod suggest;
 mod written_types;
@@ -266,6 +267,27 @@ fn resolve_function(
         }
         outputs.push((output.name.as_ref().map(|n| n.name.clone()), ty));
     }
+    let used = |n: usize| params.iter().any(|(_, ty)| *ty == Ty::Generic(n as u32));
+    if item.kind == ast::FunctionKind::Ufunc
+        && let Some(n) = (0..generics.len()).find(|n| !used(*n))
+        && !resolver.bad_generics.contains(&n)
+        && params.iter().all(|(_, ty)| *ty != Ty::Error)
+        && !generics[..n].iter().any(|(name, _)| *name == generics[n].0)
+    {
+        let name = &generics[n].0;
+        resolver.report(
+            Diagnostic::new(
+                Code::CannotInfer,
+                source,
+                generic_spans[n],
+                format!("no parameter has the type `{name}`, so no call says what it is"),
+            )
+            .label("never known")
+            .help(format!(
+                "give a parameter the type `{name}`, or use a dtype instead"
+            )),
+        );
+    }
     if outputs.is_empty() {
         let kind = match item.kind {
             ast::FunctionKind::Ufunc => "ufunc",
@@ -288,7 +310,7 @@ fn resolve_function(
     let identity = item
         .identity
         .as_ref()
-        .and_then(|expr| identity(source, item, expr, diagnostics));
+        .and_then(|expr| identity(source, item, &outputs, expr, diagnostics));
     let function = Function {
         is_ufunc: item.kind == ast::FunctionKind::Ufunc,
         name: item.name.name.clone(),
@@ -347,6 +369,7 @@ fn type_class(
 fn identity(
     source: &Source,
     item: &ast::FunctionItem,
+    outputs: &[(Option<String>, Ty)],
     expr: &ast::Expr,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<f64> {
@@ -378,8 +401,30 @@ fn identity(
             .label("not a number")
             .help("write a literal such as `0` or `1.0`"),
         );
+        return None;
     }
-    value
+    let is_bool = matches!(expr.kind, ast::ExprKind::Bool(_));
+    match outputs {
+        [(_, Ty::Scalar(dtype))] if is_bool != (*dtype == DType::Bool) && value.is_some() => {
+            let what = if is_bool { "a bool" } else { "a number" };
+            diagnostics.push(
+                Diagnostic::new(
+                    Code::Mismatch,
+                    source,
+                    expr.span,
+                    format!("the identity must be {dtype}, not {what}"),
+                )
+                .label(format!("this is {what}"))
+                .help(if is_bool {
+                    "write a number such as `0`"
+                } else {
+                    "write `true` or `false`"
+                }),
+            );
+            None
+        }
+        _ => value,
+    }
 }
 
 fn literal(expr: &ast::Expr) -> Option<f64> {

@@ -28,6 +28,15 @@ pub fn did_you_mean(candidate: Option<&str>) -> Option<String> {
     candidate.map(|c| format!("did you mean `{c}`?"))
 }
 
+/// How to bring a variable into being.
+pub fn declare_help(name: &str) -> String {
+    if name == "_" {
+        "`_` drops a value; give the variable another name".to_string()
+    } else {
+        format!("declare it with `let {name} = ..;`")
+    }
+}
+
 /// Edit distance where swapping neighbours counts as one edit.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();

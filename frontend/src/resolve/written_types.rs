@@ -53,7 +53,9 @@ impl<'a> BodyResolver<'a, '_> {
                 .help("use `f32` or `f64`");
                 Ty::Error
             }
+            None if self.unknown_types.iter().any(|t| t == name) => Ty::Error,
             None => {
+                self.unknown_types.push(name.to_string());
                 let generics = self.generics.iter().map(|(g, _)| g.as_str());
                 let candidates = generics.chain(
                     DType::ALL
