@@ -268,3 +268,53 @@ fn constants_keep_their_bits() {
         }
     }
 }
+
+/// Mesa's compiler decides `i64(x) < 3` for every `x` alike.
+#[test]
+fn widened_integers_compare_with_constants() {
+    let ops = [
+        Opcode::Eq,
+        Opcode::Ne,
+        Opcode::Lt,
+        Opcode::Le,
+        Opcode::Gt,
+        Opcode::Ge,
+    ];
+    for (from, to) in [
+        (DType::I8, DType::I64),
+        (DType::I16, DType::I64),
+        (DType::I32, DType::I64),
+        (DType::I32, DType::U64),
+        (DType::U8, DType::I64),
+        (DType::U32, DType::I64),
+        (DType::U32, DType::U64),
+        (DType::F32, DType::F64),
+    ] {
+        let values: Vec<Scalar> = edges(from);
+        for constant in [0i128, 3, -5, 127, 1 << 31, (1 << 32) + 3] {
+            let constant = if to.is_float() {
+                Scalar::f64(constant as f64)
+            } else {
+                Scalar::int(to, constant)
+            };
+            let kernel = kernel("compare", &[from], |b, args| {
+                let wide = b.cast(args[0], to);
+                let c = b.constant(constant);
+                let both = ops.map(|op| [b.binary(op, wide, c), b.binary(op, c, wide)]);
+                both.concat()
+            });
+            let results = run(patched(), &kernel, &[array_of(&values)], &[values.len()]);
+            let results: Vec<_> = results.iter().map(scalars).collect();
+            for (i, value) in values.iter().enumerate() {
+                let wide = eval(Opcode::Cast, Some(to), &[*value]).unwrap();
+                for (n, op) in ops.iter().enumerate() {
+                    for (side, args) in [[wide, constant], [constant, wide]].iter().enumerate() {
+                        let want = eval(*op, None, args).unwrap();
+                        let got = results[2 * n + side][i];
+                        assert!(same(got, want), "{op} of {args:?} from {from}: {got:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -6,6 +6,11 @@ use super::{Printer, names};
 use kjit_ir::DType;
 use kjit_ir::target::BackendError;
 
+/// An `i32` as the `u64` of the same number modulo 2^64, from two halves.
+fn sign_extended(a: &str) -> String {
+    format!("((u64(bitcast<u32>({a} >> 31u)) << 32u) | u64(bitcast<u32>({a})))")
+}
+
 impl Printer<'_> {
     /// Text of a value conversion.
     pub(super) fn cast(&self, from: DType, to: DType, a: &str) -> Result<String, BackendError> {
@@ -38,8 +43,9 @@ impl Printer<'_> {
     fn int_to_int(&self, source: DType, to: DType, target: DType, a: &str) -> String {
         let text = match (source, target) {
             _ if source == target => a.to_string(),
-            (DType::I32, DType::I64) => format!("i64({a})"),
-            (DType::I32, DType::U64) => format!("bitcast<u64>(i64({a}))"),
+            // Not `i64(..)`: Mesa's compiler gets ordered comparisons of that with constants wrong.
+            (DType::I32, DType::I64) => format!("bitcast<i64>({})", sign_extended(a)),
+            (DType::I32, DType::U64) => sign_extended(a),
             (DType::U32, DType::U64) => format!("u64({a})"),
             (DType::U32, DType::I64) => format!("bitcast<i64>(u64({a}))"),
             (DType::U64, DType::U32) => format!("u32({a} & 0xfffffffflu)"),
