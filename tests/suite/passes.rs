@@ -26,14 +26,23 @@ fn passes_make_what_is_expected() {
         let func = run(passes, &module)?;
         verify(&func, Some(&module)).map_err(|e| format!("after: {e}"))?;
         seen.extend(passes.split(',').map(|p| p.trim().to_string()));
-        let (before, _) = text.split_once(MARK).ok_or(format!("{name} has no `// expect:`"))?;
-        let lines: String = func.to_string().lines().map(|l| format!("// {l}").trim_end().to_string() + "\n").collect();
+        let (before, _) = text
+            .split_once(MARK)
+            .ok_or(format!("{name} has no `// expect:`"))?;
+        let lines: String = func
+            .to_string()
+            .lines()
+            .map(|l| format!("// {l}").trim_end().to_string() + "\n")
+            .collect();
         Ok(format!("{before}{MARK}{lines}"))
     };
     check_files("tests/filetests/passes", check);
     let others = ["inline", "optimize", "vectorize"];
     for pass in ALL.iter().map(|(name, _)| *name).chain(others) {
-        assert!(seen.iter().any(|s| s == pass), "no file in tests/filetests/passes is about {pass}");
+        assert!(
+            seen.iter().any(|s| s == pass),
+            "no file in tests/filetests/passes is about {pass}"
+        );
     }
 }
 
@@ -59,7 +68,9 @@ fn the_verifier_says_what_is_expected() {
     let count = check_files("tests/filetests/verifier", |_, text| {
         header(text, "// error:").ok_or("the first line is no `// error:`")?;
         let module = parse_module(text).map_err(|e| e.to_string())?;
-        let errors = verify(&module[FIRST], Some(&module)).err().ok_or("there is no error")?;
+        let errors = verify(&module[FIRST], Some(&module))
+            .err()
+            .ok_or("there is no error")?;
         let (_, rest) = text.split_once('\n').ok_or("the file has one line")?;
         Ok(format!("// error: {}\n{rest}", errors.errors[0].message))
     });
@@ -78,7 +89,8 @@ fn check_files(folder: &str, mut renew: impl FnMut(&str, &str) -> Result<String,
     let mut failures = Vec::new();
     for path in &paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         match renew(&name, &text) {
             Err(why) => failures.push(format!("{name}: {why}")),
             Ok(found) if found == text => {}
