@@ -6,3 +6,4 @@ mod passes;
 mod random;
 mod source_errors;
 mod support;
+mod wgsl;
