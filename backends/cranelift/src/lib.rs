@@ -93,9 +93,11 @@ impl Cranelift {
             let result = self.lower(kernel, scratch).and_then(|lanes| {
                 let context = &mut scratch.context;
                 context.set_disasm(disassemble);
-                if let Err(error) =
-                    context.compile(&*self.machine.isa, &mut ControlPlane::default())
-                {
+                let isa = match lower::multiplies_words(kernel) {
+                    true => &self.machine.isa_of_products,
+                    false => &self.machine.isa,
+                };
+                if let Err(error) = context.compile(&**isa, &mut ControlPlane::default()) {
                     let why = format!("cranelift refuses {}: {:?}", kernel.name, error.inner);
                     return Err(internal(&why, context));
                 }

@@ -7,6 +7,9 @@ use kjit_ir::target::BackendError;
 /// An ISA and what it can do.
 pub(crate) struct Machine {
     pub(crate) isa: OwnedTargetIsa,
+    /// The ISA for kernels with products of 32-bit lanes. With AVX-512DQ Cranelift makes every
+    /// multiplication of 64-bit lanes a `vpmullq`, also where one `pmuludq` would do.
+    pub(crate) isa_of_products: OwnedTargetIsa,
     /// Fused multiply-add is an instruction.
     pub(crate) fma: bool,
     /// Rounding to integral values, blends and the like are instructions (SSE4.1; always on aarch64).
@@ -42,10 +45,15 @@ impl Machine {
         ] {
             flags.set(name, value).map_err(|e| unsupported(&e))?;
         }
-        let isa = cranelift_native::builder_with_options(native)
-            .map_err(|e| unsupported(&e))?
-            .finish(settings::Flags::new(flags))
-            .map_err(|e| unsupported(&e))?;
+        let flags = settings::Flags::new(flags);
+        let mut builder =
+            cranelift_native::builder_with_options(native).map_err(|e| unsupported(&e))?;
+        let isa = builder.finish(flags.clone()).map_err(|e| unsupported(&e))?;
+        if cfg!(target_arch = "x86_64") {
+            let off = builder.set("has_avx512dq", "false");
+            off.map_err(|e| unsupported(&e))?;
+        }
+        let isa_of_products = builder.finish(flags).map_err(|e| unsupported(&e))?;
         let x86 = cfg!(target_arch = "x86_64");
         let has = |name: &str| {
             isa.isa_flags()
@@ -59,6 +67,7 @@ impl Machine {
             unaligned_operands: !x86 || has("has_avx"),
             wide_compare: !x86 || has("has_sse42"),
             isa,
+            isa_of_products,
         })
     }
 }

@@ -29,16 +29,15 @@ impl Lower<'_> {
         let ty = self.b.func.dfg.value_type(a);
         let a = self.reinterpret(types::I8X16, a);
         let b = self.reinterpret(types::I8X16, b);
-        let bytes: Vec<u8> = select
-            .iter()
-            .flat_map(|lane| (0..4).map(move |byte| lane * 4 + byte))
-            .collect();
-        let mask = self
-            .b
-            .func
-            .dfg
-            .immediates
-            .push(ConstantData::from(bytes.as_slice()));
+        // One immediate for each pattern: Cranelift takes shuffles by different ones for different.
+        let known = self.shuffles.iter().find(|(known, _)| *known == select);
+        let mask = known.map(|(_, mask)| *mask).unwrap_or_else(|| {
+            let bytes = select.map(|lane| [0, 1, 2, 3].map(|byte| lane * 4 + byte));
+            let bytes = ConstantData::from(bytes.as_flattened());
+            let mask = self.b.func.dfg.immediates.push(bytes);
+            self.shuffles.push((select, mask));
+            mask
+        });
         let shuffled = self.b.ins().shuffle(a, b, mask);
         self.reinterpret(ty, shuffled)
     }

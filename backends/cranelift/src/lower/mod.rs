@@ -29,6 +29,9 @@ use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::BackendError;
 use kjit_ir::{ArrayMode, DType, Form, Function, Imm, Inst, Opcode, Type, Value};
 use smallvec::SmallVec;
+use std::collections::HashSet;
+
+pub(crate) use shape::multiplies_words;
 
 /// The 128-bit pieces of a varying value, lowest lanes first.
 type Chunks = SmallVec<[Clif; 8]>;
@@ -64,6 +67,10 @@ struct Lower<'a> {
     status: Clif,
     /// Masks in block parameters and locals have 64-bit lanes.
     wide_masks: bool,
+    /// Factors whose 32-bit products are wanted with their high halves.
+    long_products: HashSet<[Value; 2]>,
+    /// Shuffles met so far: the 32-bit lanes taken, and the mask of bytes.
+    shuffles: Vec<([u8; 4], ir::Immediate)>,
     yields: Vec<flow::Target>,
     loops: Vec<flow::Loop>,
 }
@@ -102,6 +109,8 @@ pub(crate) fn lower(
         index: Clif::reserved(),
         status: Clif::reserved(),
         wide_masks: shape::wide_masks(kernel),
+        long_products: shape::long_products(kernel),
+        shuffles: Vec::new(),
         yields: Vec::new(),
         loops: Vec::new(),
     };

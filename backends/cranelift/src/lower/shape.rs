@@ -1,6 +1,7 @@
 //! Choices made once a kernel: how many lanes an iteration handles, and how wide masks are between blocks.
 
-use kjit_ir::{Block, DType, Form, Function, Inst, Opcode};
+use kjit_ir::{Block, DType, Form, Function, Inst, Opcode, Value};
+use std::collections::HashSet;
 
 /// Bytes of stack that local arrays may take.
 pub(super) const LOCAL_BYTES: usize = 256 << 10;
@@ -80,4 +81,22 @@ pub(super) fn wide_masks(kernel: &Function) -> bool {
         }
     }
     balance > 0
+}
+
+/// Factors of the varying 32-bit products whose high halves the kernel wants.
+pub(super) fn long_products(kernel: &Function) -> HashSet<[Value; 2]> {
+    live_insts(kernel)
+        .map(|inst| kernel.inst(inst))
+        .filter(|data| data.op == Opcode::MulHi)
+        .filter(|data| {
+            let ty = kernel.ty(data.results[0]);
+            ty.varying && ty.dtype.size() == 4
+        })
+        .map(|data| [data.args[0], data.args[1]])
+        .collect()
+}
+
+/// Does the kernel multiply 32-bit lanes to 64-bit ones?
+pub(crate) fn multiplies_words(kernel: &Function) -> bool {
+    !long_products(kernel).is_empty()
 }

@@ -38,7 +38,10 @@ impl Lower<'_> {
             (Opcode::Cast, Some(to)) => self.vector_cast(a, from, to),
             (Opcode::Bitcast, Some(to)) => self.vector_bitcast(a, from, to),
             _ if from.kind() == Kind::Float => self.vector_float(op, from, &chunks),
-            _ => self.vector_int(op, from, &chunks),
+            _ => {
+                let long = op == Opcode::Mul && self.long_products.contains(args);
+                self.vector_int(op, from, &chunks, long)
+            }
         })
     }
 
@@ -180,7 +183,8 @@ impl Lower<'_> {
         })
     }
 
-    fn vector_int(&mut self, op: Opcode, dtype: DType, args: &[Chunks]) -> Chunks {
+    /// With `long`, the high halves of the product are computed too.
+    fn vector_int(&mut self, op: Opcode, dtype: DType, args: &[Chunks], long: bool) -> Chunks {
         let a = &args[0];
         let wide = is_wide(dtype);
         // Lanes of 8 and 16 bits are i32 in range.
@@ -195,6 +199,7 @@ impl Lower<'_> {
         let value = match op {
             Opcode::Add => self.map2(a, &args[1], |b, x, y| b.ins().iadd(x, y)),
             Opcode::Sub => self.map2(a, &args[1], |b, x, y| b.ins().isub(x, y)),
+            Opcode::Mul if long && full => self.mul32_long(dtype, a, &args[1], false),
             Opcode::Mul if wide || full => self.map2(a, &args[1], |b, x, y| b.ins().imul(x, y)),
             Opcode::And => self.map2(a, &args[1], |b, x, y| b.ins().band(x, y)),
             Opcode::Or => self.map2(a, &args[1], |b, x, y| b.ins().bor(x, y)),
@@ -208,7 +213,7 @@ impl Lower<'_> {
                 .zip(&args[1])
                 .map(|(x, y)| self.int_min_max(op, dtype, *x, *y))
                 .collect(),
-            Opcode::MulHi if dtype.size() == 4 && full => self.mulhi32(dtype, a, &args[1]),
+            Opcode::MulHi if dtype.size() == 4 && full => self.mul32_long(dtype, a, &args[1], true),
             Opcode::Div | Opcode::Rem if !wide && full => self.divide32(op, dtype, a, &args[1]),
             _ => return self.by_lanes(op, dtype, None, dtype, args),
         };
@@ -239,8 +244,9 @@ impl Lower<'_> {
         }
     }
 
-    /// High halves of 32-bit products, through 64-bit ones.
-    fn mulhi32(&mut self, dtype: DType, a: &Chunks, c: &Chunks) -> Chunks {
+    /// High or low halves of 32-bit products, through 64-bit ones: where both are wanted, Cranelift
+    /// finds the products equal.
+    fn mul32_long(&mut self, dtype: DType, a: &Chunks, c: &Chunks, upper: bool) -> Chunks {
         let signed = dtype.is_signed_int();
         a.iter()
             .zip(c)
@@ -256,7 +262,8 @@ impl Lower<'_> {
                     self.b.ins().imul(x, y)
                 };
                 let (low, high) = (half(false), half(true));
-                let words = self.shuffle32(low, high, [1, 3, 5, 7]);
+                let select = if upper { [1, 3, 5, 7] } else { [0, 2, 4, 6] };
+                let words = self.shuffle32(low, high, select);
                 self.reinterpret(types::I32X4, words)
             })
             .collect()
