@@ -207,11 +207,11 @@ fn control_flow_reads_like_this() {
 // collatz.i32
 @group(0) @binding(0) var<storage, read> a0: array<i32>;
 @group(0) @binding(1) var<storage, read_write> a1: array<i32>;
-@group(0) @binding(2) var<storage, read> params: array<u32, 7>;
+@group(0) @binding(2) var<storage, read> params: array<u32, 8>;
 
 fn element(i: u32) {
-    let o0 = params[5] + i;
-    let o1 = params[6] + i;
+    let o0 = params[6] + i;
+    let o1 = params[7] + i;
     let v0 = a0[o0];
     let v1 = 0i;
     let v2 = 1i;
