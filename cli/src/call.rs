@@ -4,17 +4,18 @@ use crate::options::EngineArgs;
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, read_source};
 use crate::run::print_times;
-use kjit::{Arg, Array, Engine, Program, SliceIndex, Ufunc};
+use kjit::{Arg, Array, Engine, Program, Scalar, SliceIndex, Ufunc};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Call a ufunc of a file on numbers and arrays
 ///
-/// ARG is a number (2.5), an array file (x.npy, x.npz:name, x.csv), or made on the spot:
+/// ARG is a number (2.5), true or false, an array file (x.npy, x.npz:name, x.csv), or made on the spot:
 /// uniform:SHAPE[:seed=N][:dtype=f32], normal:.., linspace:START:STOP:N, arange:STOP, zeros:SHAPE,
 /// ones:SHAPE, where SHAPE is 1e6 or 1000x1000. A file may be sliced as in NumPy: x.npy[::2], a.npy[0, -3:].
 #[derive(clap::Args, Debug)]
+#[command(allow_negative_numbers = true)]
 pub struct Args {
     /// The program
     #[arg(value_name = "FILE")]
@@ -40,32 +41,60 @@ pub fn main(args: Args) -> Outcome {
     let started = Instant::now();
     let source = read_source(&args.file)?;
     let runtime = |error: kjit::RuntimeError| Failure::runtime(&error, Some(&source));
-    let program =
-        Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source)).map(Arc::new)?;
+    let program = Program::compile(source.clone())
+        .map_err(|list| Failure::diagnostics(&list, &source))
+        .map(Arc::new)?;
     let ufunc = Ufunc::new(&program, &args.ufunc).map_err(runtime)?;
     if !args.out.is_empty() && args.out.len() != ufunc.nout() {
+        let plural = |n: usize| if n == 1 { "" } else { "s" };
+        let (outputs, files) = (ufunc.nout(), args.out.len());
         return Err(Failure::with_help(
-            format!("{} has {} outputs but {} files were given", ufunc.name(), ufunc.nout(), args.out.len()),
+            format!(
+                "{} has {outputs} output{} but {files} file{} were given",
+                ufunc.name(),
+                plural(outputs),
+                plural(files)
+            ),
             "give one -o for each output, in their order",
+        ));
+    }
+    if let Some((_, path)) = (1..args.out.len())
+        .map(|n| (n, &args.out[n]))
+        .find(|(n, path)| args.out[..*n].contains(path))
+    {
+        return Err(Failure::with_help(
+            format!("two outputs cannot both be written to {path}"),
+            "give each -o a file of its own",
         ));
     }
     for path in &args.out {
         kjit::check_save_path(path).map_err(runtime)?;
     }
     let engine = args.engine.engine()?;
-    let values =
-        args.args.iter().map(|text| parse_arg(text, &engine, &program)).collect::<Result<Vec<_>, _>>()?;
+    let values = args
+        .args
+        .iter()
+        .map(|text| parse_arg(text, &engine, &program))
+        .collect::<Result<Vec<_>, _>>()?;
     let progress = Progress::start(&engine);
     let results = ufunc.call(&engine, &values);
     progress.finish();
     let results = results
-        .and_then(|list| list.iter().map(Array::to_host).collect::<Result<Vec<_>, _>>())
+        .and_then(|list| {
+            list.iter()
+                .map(Array::to_host)
+                .collect::<Result<Vec<_>, _>>()
+        })
         .map_err(runtime)?;
     if args.out.is_empty() {
         let mut out = std::io::stdout().lock();
         for array in &results {
             writeln!(out, "{}", kjit::format_array(array))?;
         }
+    }
+    // What one file cannot hold is found before another is written.
+    for (path, array) in args.out.iter().zip(&results) {
+        kjit::check_save(path, array).map_err(runtime)?;
     }
     for (path, array) in args.out.iter().zip(&results) {
         kjit::save(path, array).map_err(runtime)?;
@@ -82,7 +111,16 @@ fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, Fail
         return Ok(Arg::Int(value));
     }
     if let Ok(value) = text.parse::<f64>() {
+        if value.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+            return Err(Failure::with_help(
+                format!("{text} is larger than any float"),
+                "write a smaller number, or inf",
+            ));
+        }
         return Ok(Arg::Float(value));
+    }
+    if let Ok(value) = text.parse::<bool>() {
+        return Ok(Arg::Array(Array::scalar(Scalar::bool(value))));
     }
     if let Some((maker, rest)) = text.split_once(':')
         && !maker.contains('.')
@@ -113,7 +151,11 @@ fn parse_slice(text: &str) -> Option<Vec<SliceIndex>> {
             let parts: Vec<&str> = index.split(':').collect();
             match parts.as_slice() {
                 [at] => at.trim().parse().ok().map(SliceIndex::At),
-                [start, end] => Some(SliceIndex::Range { start: bound(start)?, end: bound(end)?, step: 1 }),
+                [start, end] => Some(SliceIndex::Range {
+                    start: bound(start)?,
+                    end: bound(end)?,
+                    step: 1,
+                }),
                 [start, end, step] => Some(SliceIndex::Range {
                     start: bound(start)?,
                     end: bound(end)?,

@@ -19,9 +19,10 @@ pub struct Args {
     /// Which stage
     #[arg(long, value_enum)]
     stage: StageArg,
-    /// dtype of every type parameter (default: the first of f32, i32 that its class allows)
-    #[arg(long, value_name = "DTYPE")]
-    dtype: Option<String>,
+    /// dtype of every type parameter, or one for each: --dtype u32,f64 (default: the first of f32, i32
+    /// and u32 that its class allows)
+    #[arg(long, value_name = "DTYPE", value_delimiter = ',')]
+    dtype: Vec<String>,
     /// Compile with fast arithmetic
     #[arg(long)]
     fast: bool,
@@ -60,14 +61,27 @@ pub fn main(args: Args) -> Outcome {
         StageArg::Asm => KernelStage::Asm,
         StageArg::Wgsl => KernelStage::Wgsl,
     };
-    let program = Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
-    let dtype = args.dtype.as_deref().map(parse_dtype).transpose()?;
-    let mut out = std::io::stdout().lock();
+    let program =
+        Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
+    let dtypes = args
+        .dtype
+        .iter()
+        .map(|d| parse_dtype(d))
+        .collect::<Result<Vec<_>, _>>()?;
+    // Nothing is printed unless all of it can be.
+    let mut texts = Vec::new();
     for signature in selected(&program, args.ufunc.as_deref())? {
-        let generics = generics(signature, dtype)?;
-        let spec = KernelSpec::Ufunc { name: signature.name.clone(), generics };
+        let generics = generics(signature, &dtypes)?;
+        let spec = KernelSpec::Ufunc {
+            name: signature.name.clone(),
+            generics,
+        };
         let text = kernel_stage(&program, &spec, CompileOptions { fast: args.fast }, stage)
             .map_err(|error| compile_failure(error, &source))?;
+        texts.push(text);
+    }
+    let mut out = std::io::stdout().lock();
+    for text in texts {
         writeln!(out, "{}", text.trim_end())?;
     }
     Ok(())
@@ -76,7 +90,11 @@ pub fn main(args: Args) -> Outcome {
 fn print_file_stage(source: &Source, stage: FileStage) -> Outcome {
     let (text, diagnostics) = file_stage(source, stage);
     writeln!(std::io::stdout(), "{}", text.trim_end())?;
-    if diagnostics.is_empty() { Ok(()) } else { Err(Failure::diagnostics(&diagnostics, source)) }
+    if diagnostics.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::diagnostics(&diagnostics, source))
+    }
 }
 
 fn selected<'p>(program: &'p Program, name: Option<&str>) -> Result<Vec<&'p Signature>, Failure> {
@@ -92,37 +110,89 @@ fn selected<'p>(program: &'p Program, name: Option<&str>) -> Result<Vec<&'p Sign
 
 /// The message for a ufunc that the file does not have.
 pub fn unknown_ufunc(program: &Program, name: &str) -> Failure {
-    let names: Vec<&str> = program.signatures().iter().map(|s| s.name.as_str()).collect();
+    let names: Vec<&str> = program
+        .signatures()
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
     let help = if names.is_empty() {
         "the file declares no ufunc".to_string()
     } else {
         format!("the file declares {}", names.join(", "))
     };
-    Failure::with_help(format!("{} has no ufunc {name}", program.source().name), help)
+    Failure::with_help(
+        format!("{} has no ufunc {name}", program.source().name),
+        help,
+    )
 }
 
 fn parse_dtype(name: &str) -> Result<DType, Failure> {
-    DType::from_name(name).filter(|d| d.is_supported()).ok_or_else(|| {
-        let all: Vec<&str> = DType::ALL.iter().filter(|d| d.is_supported()).map(|d| d.name()).collect();
-        Failure::with_help(format!("unknown dtype {name}"), format!("use one of {}", all.join(", ")))
-    })
+    DType::from_name(name)
+        .filter(|d| d.is_supported())
+        .ok_or_else(|| {
+            let all: Vec<&str> = DType::ALL
+                .iter()
+                .filter(|d| d.is_supported())
+                .map(|d| d.name())
+                .collect();
+            Failure::with_help(
+                format!("unknown dtype {name}"),
+                format!("use one of {}", all.join(", ")),
+            )
+        })
 }
 
-fn generics(signature: &Signature, dtype: Option<DType>) -> Result<Vec<DType>, Failure> {
-    let pick = |name: &str, class: Class| match dtype {
-        Some(d) if class.contains(d) => Ok(d),
-        Some(d) => Err(Failure::message(format!(
-            "{} has no instance for {d}: {name} must be {class}",
-            signature.name
-        ))),
-        None => {
-            let preferred = [DType::F32, DType::I32, DType::U32];
-            preferred.into_iter().find(|d| class.contains(*d)).ok_or_else(|| {
-                Failure::message(format!("{} has no instance of class {class} in this version", signature.name))
-            })
+fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failure> {
+    let wanted = signature.generics.len();
+    if dtypes.len() > 1 && dtypes.len() != wanted {
+        return Err(Failure::with_help(
+            format!(
+                "{} has {wanted} type parameter{}, and {} dtypes were given",
+                signature.name,
+                if wanted == 1 { "" } else { "s" },
+                dtypes.len()
+            ),
+            "give one dtype for all of them, or one for each: --dtype u32,f64",
+        ));
+    }
+    let pick = |n: usize, name: &str, class: Class| {
+        let members = DType::ALL
+            .iter()
+            .copied()
+            .filter(|d| class.contains(*d) && d.is_supported());
+        match dtypes.get(n).or(dtypes.first()) {
+            Some(d) if class.contains(*d) => Ok(*d),
+            Some(d) => {
+                let members: Vec<&str> = members.map(|d| d.name()).collect();
+                Err(Failure::with_help(
+                    format!(
+                        "{} is not defined for {d}, since {name} must be {class}",
+                        signature.name
+                    ),
+                    format!(
+                        "use one of {}; several type parameters take a list",
+                        members.join(", ")
+                    ),
+                ))
+            }
+            None => {
+                let preferred = [DType::F32, DType::I32, DType::U32];
+                let found = preferred.into_iter().find(|d| class.contains(*d));
+                found.or_else(|| members.clone().next()).ok_or_else(|| {
+                    Failure::message(format!(
+                        "{name} of {} has no dtype in this version",
+                        signature.name
+                    ))
+                })
+            }
         }
     };
-    signature.generics.iter().map(|(name, class)| pick(name, *class)).collect()
+    signature
+        .generics
+        .iter()
+        .enumerate()
+        .map(|(n, (name, class))| pick(n, name, *class))
+        .collect()
 }
 
 fn compile_failure(error: CompileError, source: &Source) -> Failure {

@@ -20,7 +20,8 @@ pub fn main(args: Args) -> Outcome {
     let mut changed = Vec::new();
     for file in &args.files {
         let source = read_source(file)?;
-        let text = kjit::format_source(&source).map_err(|list| Failure::diagnostics(&list, &source))?;
+        let text =
+            kjit::format_source(&source).map_err(|list| Failure::diagnostics(&list, &source))?;
         if text != source.text {
             changed.push((file, text));
         }
@@ -29,7 +30,11 @@ pub fn main(args: Args) -> Outcome {
         for (file, _) in &changed {
             writeln!(std::io::stderr(), "{file}: not formatted")?;
         }
-        return if changed.is_empty() { Ok(()) } else { Err(Failure::Said) };
+        return if changed.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Said)
+        };
     }
     for (file, text) in changed {
         kjit::write_file(file, text.as_bytes()).map_err(|error| Failure::runtime(&error, None))?;

@@ -16,11 +16,17 @@ mod test;
 
 use clap::{Parser, Subcommand};
 use report::Failure;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// A data-parallel JIT: kernels written once, per element, run on one core, on every core, or on a GPU
 #[derive(Parser, Debug)]
-#[command(name = "kjit", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "kjit",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,11 +47,29 @@ enum Command {
 /// limited by the parser to what fits here with room to spare, whatever `ulimit -s` says.
 const STACK_BYTES: usize = 64 << 20;
 
+/// `-1e-3` as `-0.001`: the parser of the command line takes the first for flags.
+fn plain_number(arg: OsString) -> OsString {
+    let Some(text) = arg.to_str() else { return arg };
+    if !text.starts_with('-') || !text.contains(['e', 'E']) {
+        return arg;
+    }
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() => {
+            let digits = value.to_string();
+            let point = if digits.contains('.') { "" } else { ".0" };
+            format!("{digits}{point}").into()
+        }
+        _ => arg,
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(std::env::args_os().map(plain_number));
     report::quiet_panics();
-    let work = std::thread::Builder::new().name("kjit".into()).stack_size(STACK_BYTES).spawn(move || {
-        match cli.command {
+    let work = std::thread::Builder::new()
+        .name("kjit".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || match cli.command {
             Command::Run(args) => run::main(args),
             Command::Call(args) => call::main(args),
             Command::Check(args) => check::main(args),
@@ -53,8 +77,7 @@ fn main() -> ExitCode {
             Command::Test(args) => test::main(args),
             Command::Targets(args) => targets::main(args),
             Command::Fmt(args) => fmt::main(args),
-        }
-    });
+        });
     let result = match work.map(|thread| thread.join()) {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Failure::bug(panic.as_ref())),

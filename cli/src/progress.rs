@@ -29,7 +29,9 @@ impl Progress {
                 return;
             }
             let bar = ProgressBar::new(0);
-            if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {percent}% of this call") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{elapsed_precise} [{bar:40}] {percent}% of this call")
+            {
                 bar.set_style(style);
             }
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
@@ -39,7 +41,9 @@ impl Progress {
             }
             bar.finish_and_clear();
         });
-        Progress { watcher: Some((stop, thread)) }
+        Progress {
+            watcher: Some((stop, thread)),
+        }
     }
 
     /// Stops and clears the bar.

@@ -106,7 +106,10 @@ pub fn read_source(path: &str) -> Result<Source, Failure> {
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(path, text)),
         Err(error) => Err(Failure::with_help(
-            format!("{path} is not UTF-8 text: byte {} is wrong", error.utf8_error().valid_up_to()),
+            format!(
+                "{path} is not UTF-8 text: byte {} is wrong",
+                error.utf8_error().valid_up_to()
+            ),
             "save the file as UTF-8",
         )),
     }
@@ -123,7 +126,10 @@ pub fn quiet_panics() {
         return;
     }
     std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line())).unwrap_or_default();
+        let place = info
+            .location()
+            .map(|l| format!(" ({}:{})", l.file(), l.line()))
+            .unwrap_or_default();
         PANIC_PLACE.with(|p| *p.borrow_mut() = place);
     }));
 }

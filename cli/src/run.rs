@@ -39,11 +39,20 @@ fn parse_param(text: &str) -> Result<(String, String), String> {
 pub fn main(args: Args) -> Outcome {
     let started = Instant::now();
     let source = read_source(&args.file)?;
-    let program = Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
+    let program =
+        Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
     let engine = args.engine.engine()?;
     let mut out = BufWriter::new(std::io::stdout());
     let progress = Progress::start(&engine);
-    let result = kjit::run(&engine, &program, RunOptions { params: args.params, out: &mut out, base_dir: None });
+    let result = kjit::run(
+        &engine,
+        &program,
+        RunOptions {
+            params: args.params,
+            out: &mut out,
+            base_dir: None,
+        },
+    );
     progress.finish();
     out.flush()?;
     result.map_err(|error| Failure::runtime(&error, Some(&source)))?;
@@ -75,7 +84,14 @@ fn print_summary(stats: &Stats, engine: &Engine) -> Outcome {
 fn traffic(stats: &Stats) -> (f64, f64) {
     let gigabytes = (stats.bytes_read + stats.bytes_written) as f64 / 1e9;
     let seconds = stats.run.as_secs_f64();
-    (gigabytes, if seconds > 0.0 { gigabytes / seconds } else { 0.0 })
+    (
+        gigabytes,
+        if seconds > 0.0 {
+            gigabytes / seconds
+        } else {
+            0.0
+        },
+    )
 }
 
 /// One line a figure, on stderr so that the program's own output stays clean.
@@ -91,8 +107,20 @@ pub fn print_times(stats: &Stats, engine: &Engine, started: Instant) -> Outcome 
         stats.kernels_compiled,
         stats.calls
     )?;
-    writeln!(err, "run       {:>9.3} ms  ({gigabytes:.2} GB, {rate:.2} GB/s)", run * 1e3)?;
-    writeln!(err, "transfer  {:>9.3} ms", stats.transfer.as_secs_f64() * 1e3)?;
-    writeln!(err, "total     {:>9.3} ms", started.elapsed().as_secs_f64() * 1e3)?;
+    writeln!(
+        err,
+        "run       {:>9.3} ms  ({gigabytes:.2} GB, {rate:.2} GB/s)",
+        run * 1e3
+    )?;
+    writeln!(
+        err,
+        "transfer  {:>9.3} ms",
+        stats.transfer.as_secs_f64() * 1e3
+    )?;
+    writeln!(
+        err,
+        "total     {:>9.3} ms",
+        started.elapsed().as_secs_f64() * 1e3
+    )?;
     Ok(())
 }

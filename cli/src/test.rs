@@ -26,16 +26,22 @@ pub fn main(args: Args) -> Outcome {
         .iter()
         .map(|p| match p.split_once('=') {
             Some((name, value)) => Ok((name.to_string(), value.to_string())),
-            None => Err(Failure::Usage(format!("-p {p}: expected NAME=VALUE, such as n=1e8"))),
+            None => Err(Failure::Usage(format!(
+                "-p {p}: expected NAME=VALUE, such as n=1e8"
+            ))),
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut out = std::io::stdout().lock();
-    let targets = if args.targets.is_empty() { default_targets(&mut out)? } else { args.targets };
+    let targets = if args.targets.is_empty() {
+        default_targets(&mut out)?
+    } else {
+        args.targets
+    };
     let (mut passed, mut failed) = (0, 0);
     for file in &args.files {
         let source = read_source(file)?;
-        let program =
-            Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
+        let program = Program::compile(source.clone())
+            .map_err(|list| Failure::diagnostics(&list, &source))?;
         let mut first: Option<(TargetArg, Vec<u8>)> = None;
         for &target in &targets {
             let verdict = match run_on(&program, &source, target, &params) {
@@ -67,7 +73,11 @@ pub fn main(args: Args) -> Outcome {
         }
     }
     writeln!(out, "{passed} passed, {failed} failed")?;
-    if failed == 0 { Ok(()) } else { Err(Failure::Said) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Said)
+    }
 }
 
 fn default_targets(out: &mut impl Write) -> Result<Vec<TargetArg>, Failure> {
@@ -85,14 +95,27 @@ fn run_on(
     target: TargetArg,
     params: &[(String, String)],
 ) -> Result<Vec<u8>, String> {
-    let options = EngineArgs { target, threads: None, schedule: ScheduleArg::Guided, fast: false };
+    let options = EngineArgs {
+        target,
+        threads: None,
+        schedule: ScheduleArg::Guided,
+        fast: false,
+    };
     let text = |failure: Failure| match failure {
         Failure::Message(text) | Failure::Usage(text) => text,
         Failure::Said | Failure::BrokenPipe => String::new(),
     };
     let engine = options.engine().map_err(text)?;
     let mut printed = Vec::new();
-    kjit::run(&engine, program, RunOptions { params: params.to_vec(), out: &mut printed, base_dir: None })
-        .map_err(|error| text(Failure::runtime(&error, Some(source))))?;
+    kjit::run(
+        &engine,
+        program,
+        RunOptions {
+            params: params.to_vec(),
+            out: &mut printed,
+            base_dir: None,
+        },
+    )
+    .map_err(|error| text(Failure::runtime(&error, Some(source))))?;
     Ok(printed)
 }

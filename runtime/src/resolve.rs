@@ -6,7 +6,7 @@
 
 use crate::dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
 use crate::error::{Result, RuntimeError};
-use kjit_ir::{DType, Signature, TypeSpec};
+use kjit_ir::{Class, DType, Signature, TypeSpec};
 use std::fmt;
 
 /// The type of an argument, as far as it has one.
@@ -22,8 +22,8 @@ impl fmt::Display for ArgType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ArgType::Typed(dtype) => write!(f, "{dtype}"),
-            ArgType::Weak(WeakKind::Int) => write!(f, "integer literal"),
-            ArgType::Weak(WeakKind::Float) => write!(f, "float literal"),
+            ArgType::Weak(WeakKind::Int) => write!(f, "an integer"),
+            ArgType::Weak(WeakKind::Float) => write!(f, "a float"),
         }
     }
 }
@@ -36,8 +36,12 @@ pub fn resolve_loop(signature: &Signature, args: &[ArgType]) -> Result<Vec<DType
     let name = &signature.name;
     if args.len() != signature.inputs.len() {
         let inputs: Vec<&str> = signature.inputs.iter().map(|(n, _)| n.as_str()).collect();
-        return Err(RuntimeError::value(format!("{name} takes {} arguments, not {}", signature.inputs.len(), args.len()),
-        )
+        return Err(RuntimeError::value(format!(
+            "{name} takes {} argument{}, not {}",
+            signature.inputs.len(),
+            if signature.inputs.len() == 1 { "" } else { "s" },
+            args.len()
+        ))
         .help(format!("call it as {name}({})", inputs.join(", "))));
     }
     let generics = signature
@@ -46,24 +50,86 @@ pub fn resolve_loop(signature: &Signature, args: &[ArgType]) -> Result<Vec<DType
         .enumerate()
         .map(|(g, (parameter, class))| {
             let bound = || bound_args(signature, args, g);
-            let dtype = common_dtype(bound().map(|(_, arg)| arg)).filter(|d| class.contains(*d));
-            dtype.filter(|d| d.is_supported()).ok_or_else(|| {
-                let list: Vec<String> = bound().map(|(name, arg)| format!("{name}: {arg}")).collect();
-                RuntimeError::dtype(format!("{name} has no loop for {}: {parameter} must be {class}", list.join(", ")),
-                )
-                .help("convert the argument first, as in x as f64")
-            })
+            let common = common_dtype(bound().map(|(_, arg)| arg), *class);
+            common
+                .filter(|d| class.contains(*d) && d.is_supported())
+                .ok_or_else(|| {
+                    let bound: Vec<(&str, ArgType)> = bound().collect();
+                    no_instance(name, parameter, *class, &bound)
+                })
         })
         .collect::<Result<Vec<DType>>>()?;
     for ((parameter, spec), arg) in signature.inputs.iter().zip(args) {
         let to = spec.resolve(&generics);
         if !accepts(to, *arg) {
-            return Err(RuntimeError::dtype(format!("{name} takes {parameter}: {to}, and {arg} does not convert to it safely"),
-            )
-            .help(format!("convert the argument first, as in {parameter} as {to}")));
+            return Err(RuntimeError::dtype(format!(
+                "{name} takes {parameter}: {to}, and {arg} does not convert to it safely"
+            ))
+            .help(match (to, arg) {
+                (DType::Bool, ArgType::Weak(_)) => "write true or false, or compare".to_string(),
+                (_, ArgType::Weak(_)) => "write it without a fraction".to_string(),
+                _ => format!("convert the argument first, as in {parameter} as {to}"),
+            }));
         }
     }
     Ok(generics)
+}
+
+/// The message for arguments whose common dtype is outside the class.
+fn no_instance(
+    name: &str,
+    parameter: &str,
+    class: Class,
+    bound: &[(&str, ArgType)],
+) -> RuntimeError {
+    let list: Vec<String> = bound
+        .iter()
+        .map(|(name, arg)| format!("{name}: {arg}"))
+        .collect();
+    let members: Vec<&str> = DType::ALL
+        .iter()
+        .filter(|d| class.contains(**d) && d.is_supported())
+        .map(|d| d.name())
+        .collect();
+    let members = match members.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        all => all.join(", "),
+    };
+    // The argument to convert: the first with a dtype outside the class.
+    let wrong = bound
+        .iter()
+        .find(|(_, arg)| match arg {
+            ArgType::Typed(dtype) => !class.contains(*dtype),
+            ArgType::Weak(kind) => *kind == WeakKind::Float && !class.contains(DType::F64),
+        })
+        .or_else(|| bound.first());
+    let argument = wrong.map_or("x", |(name, _)| name);
+    let to = if class.contains(DType::F64) {
+        "f64"
+    } else {
+        "i64"
+    };
+    let to = if class.contains(DType::I64) || to == "f64" {
+        to
+    } else {
+        "u64"
+    };
+    // A literal with a point makes floats of integers.
+    let has_integer = bound
+        .iter()
+        .any(|(_, arg)| *arg == ArgType::Weak(WeakKind::Int));
+    let point = if has_integer && to == "f64" {
+        "write the number with a point, as in 2.0, or "
+    } else {
+        ""
+    };
+    RuntimeError::dtype(format!(
+        "{name} is not defined for {}, since {parameter} must be {members}",
+        list.join(", ")
+    ))
+    .help(format!(
+        "{point}convert {argument} to one of them, such as {to}"
+    ))
 }
 
 fn bound_args<'a>(
@@ -79,8 +145,9 @@ fn bound_args<'a>(
         .map(|((name, _), arg)| (name.as_str(), *arg))
 }
 
-/// What the arguments promote to; literals alone are i64 or f64.
-fn common_dtype(args: impl Iterator<Item = ArgType>) -> Option<DType> {
+/// What the arguments promote to; literals alone are i64 or f64. Integer literals alone for a float
+/// parameter are floats: `sqrt(2)` is `sqrt(2.0)`.
+fn common_dtype(args: impl Iterator<Item = ArgType>, class: Class) -> Option<DType> {
     let mut typed: Option<DType> = None;
     let mut weak: Option<WeakKind> = None;
     for arg in args {
@@ -98,7 +165,8 @@ fn common_dtype(args: impl Iterator<Item = ArgType>) -> Option<DType> {
     match (typed, weak) {
         (Some(dtype), None) => Some(dtype),
         (Some(dtype), Some(kind)) => Some(promote_weak(dtype, kind)),
-        (None, Some(WeakKind::Int)) => Some(DType::I64),
+        (None, Some(WeakKind::Int)) if class.contains(DType::I64) => Some(DType::I64),
+        (None, Some(WeakKind::Int)) if class.contains(DType::U64) => Some(DType::U64),
         (None, _) => Some(DType::F64),
     }
 }

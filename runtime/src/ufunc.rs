@@ -53,9 +53,16 @@ impl Ufunc {
     /// The program has none; the message lists those it has.
     pub fn new(program: &Arc<Program>, name: &str) -> Result<Ufunc> {
         match program.signatures().iter().find(|s| s.name == name) {
-            Some(signature) => Ok(Ufunc { program: program.clone(), signature: signature.clone() }),
+            Some(signature) => Ok(Ufunc {
+                program: program.clone(),
+                signature: signature.clone(),
+            }),
             None => {
-                let names: Vec<&str> = program.signatures().iter().map(|s| s.name.as_str()).collect();
+                let names: Vec<&str> = program
+                    .signatures()
+                    .iter()
+                    .map(|s| s.name.as_str())
+                    .collect();
                 let help = match names.as_slice() {
                     [] => "the file declares no ufunc".to_string(),
                     names => format!("the file declares {}", names.join(", ")),
@@ -101,7 +108,12 @@ impl Ufunc {
             })
             .collect();
         let generics = resolve_loop(&self.signature, &types)?;
-        let wanted: Vec<DType> = self.signature.inputs.iter().map(|(_, s)| s.resolve(&generics)).collect();
+        let wanted: Vec<DType> = self
+            .signature
+            .inputs
+            .iter()
+            .map(|(_, s)| s.resolve(&generics))
+            .collect();
         let inputs = self
             .signature
             .inputs
@@ -112,12 +124,27 @@ impl Ufunc {
             .collect::<Result<Vec<Array>>>()?;
         let shapes: Vec<&[usize]> = inputs.iter().map(Array::shape).collect();
         let shape = broadcast_shapes(&shapes)?;
-        let outputs: Vec<DType> = self.signature.outputs.iter().map(|(_, s)| s.resolve(&generics)).collect();
+        let outputs: Vec<DType> = self
+            .signature
+            .outputs
+            .iter()
+            .map(|(_, s)| s.resolve(&generics))
+            .collect();
         let name = self.signature.name.clone();
-        let spec = if inputs.iter().zip(&wanted).all(|(input, to)| input.dtype() == *to) {
+        let spec = if inputs
+            .iter()
+            .zip(&wanted)
+            .all(|(input, to)| input.dtype() == *to)
+        {
             KernelSpec::Ufunc { name, generics }
         } else {
-            KernelSpec::Fused(casting_call(name, generics, &inputs, &wanted, outputs.len()))
+            KernelSpec::Fused(casting_call(
+                name,
+                generics,
+                &inputs,
+                &wanted,
+                outputs.len(),
+            ))
         };
         engine.elementwise(&self.program, &spec, &inputs, &shape, &outputs)
     }
@@ -133,7 +160,17 @@ impl Ufunc {
                 ))
                 .help(format!("use a number that {to} can hold"))
             }),
-            Arg::Float(value) => Ok(Array::scalar(weak_float(*value, to))),
+            Arg::Float(value) => {
+                let scalar = weak_float(*value, to);
+                if value.is_finite() && scalar.to_f64().is_infinite() {
+                    return Err(RuntimeError::value(format!(
+                        "{value:?} does not fit the argument {parameter}: {to} of {}",
+                        self.name()
+                    ))
+                    .help(format!("use a number that {to} can hold, or arrays of f64")));
+                }
+                Ok(Array::scalar(scalar))
+            }
         }
     }
 }
@@ -146,7 +183,11 @@ fn casting_call(
     wanted: &[DType],
     outputs: usize,
 ) -> FusedExpr {
-    let node = |op, args| FusedNode { op, args, loc: Loc::default() };
+    let node = |op, args| FusedNode {
+        op,
+        args,
+        loc: Loc::default(),
+    };
     let mut nodes = Vec::new();
     let mut args = Vec::new();
     for (n, (input, to)) in inputs.iter().zip(wanted).enumerate() {

@@ -12,8 +12,14 @@ fn run_prints_and_takes_params() {
     let sandbox = Sandbox::new();
     sandbox.write("half.k", PROGRAM);
     assert_eq!(sandbox.run(&["run", "half.k"]).ok(), "sum 3.0\n");
-    assert_eq!(sandbox.run(&["run", "half.k", "-p", "n=1e2"]).ok(), "sum 2475.0\n");
-    assert_eq!(sandbox.run(&["run", "half.k", "--target", "interp"]).ok(), "sum 3.0\n");
+    assert_eq!(
+        sandbox.run(&["run", "half.k", "-p", "n=1e2"]).ok(),
+        "sum 2475.0\n"
+    );
+    assert_eq!(
+        sandbox.run(&["run", "half.k", "--target", "interp"]).ok(),
+        "sum 3.0\n"
+    );
 }
 
 #[test]
@@ -21,7 +27,11 @@ fn run_closes_with_one_line_on_stderr_unless_quiet() {
     let sandbox = Sandbox::new();
     sandbox.write("half.k", PROGRAM);
     let ran = sandbox.run(&["run", "half.k"]);
-    assert!(ran.stderr.starts_with("ran in ") && ran.stderr.contains("GB/s"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("ran in ") && ran.stderr.contains("GB/s"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     assert_eq!(sandbox.run(&["run", "half.k", "--quiet"]).stderr, "");
 }
@@ -71,14 +81,20 @@ fn emit_shows_every_stage() {
         let text = sandbox.run(&["emit", "half.k", "--stage", stage]).ok();
         assert!(text.contains(expected), "{stage} lacks {expected}:\n{text}");
     }
-    let wide = sandbox.run(&["emit", "half.k", "half", "--stage", "clif", "--dtype", "f64"]).ok();
+    let wide = sandbox
+        .run(&[
+            "emit", "half.k", "half", "--stage", "clif", "--dtype", "f64",
+        ])
+        .ok();
     assert!(wide.contains("f64x2"), "{wide}");
 }
 
 #[test]
 fn mandelbrot_is_vectorised_with_masks() {
     let sandbox = Sandbox::new();
-    let clif = sandbox.run(&["emit", &repo("examples/mandelbrot.k"), "--stage", "clif"]).ok();
+    let clif = sandbox
+        .run(&["emit", &repo("examples/mandelbrot.k"), "--stage", "clif"])
+        .ok();
     for word in ["f32x4", "i32x4", "fcmp le", "vany_true", "blendv"] {
         assert!(clif.contains(word), "no {word} in\n{clif}");
     }
@@ -88,8 +104,13 @@ fn mandelbrot_is_vectorised_with_masks() {
 fn test_runs_assertions_on_every_target() {
     let sandbox = Sandbox::new();
     sandbox.write("half.k", PROGRAM);
-    sandbox.write("wrong.k", "main { let x = arange(3); assert(sum(x) == 4, \"arithmetic\"); }");
-    let printed = sandbox.run(&["test", "half.k", "--targets", "cpu,parallel,gpu"]).ok();
+    sandbox.write(
+        "wrong.k",
+        "main { let x = arange(3); assert(sum(x) == 4, \"arithmetic\"); }",
+    );
+    let printed = sandbox
+        .run(&["test", "half.k", "--targets", "cpu,parallel,gpu"])
+        .ok();
     assert!(printed.contains("half.k gpu ... ok"), "{printed}");
     assert!(printed.contains("3 passed, 0 failed"), "{printed}");
     let ran = sandbox.run(&["test", "wrong.k", "--targets", "cpu"]);
@@ -136,19 +157,51 @@ fn examples_are_formatted_and_check() {
         }
     }
     assert!(args.len() > 8, "{args:?}");
-    sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    sandbox
+        .run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        .ok();
     args.splice(0..1, ["fmt".to_string(), "--check".to_string()]);
-    sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    sandbox
+        .run(&args.iter().map(String::as_str).collect::<Vec<_>>())
+        .ok();
 }
 
 #[test]
 fn usage_errors_exit_with_2() {
     let sandbox = Sandbox::new();
-    for args in [&["run"][..], &["frobnicate"], &["run", "x.k", "--target", "tpu"], &["emit", "x.k"]] {
+    for args in [
+        &["run"][..],
+        &["frobnicate"],
+        &["run", "x.k", "--target", "tpu"],
+        &["emit", "x.k"],
+    ] {
         let ran = sandbox.run(args);
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.stderr);
         assert!(!ran.stderr.is_empty());
     }
     let ran = sandbox.run(&["run", "x.k", "--target", "tpu"]);
-    assert!(ran.stderr.contains("cpu, parallel, gpu, auto"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("cpu, parallel, gpu, auto"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn emit_takes_a_dtype_for_each_type_parameter() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "f.k",
+        "ufunc f<T: uint, U: float>(n: T, x: U) -> U { x * (n as U) } ufunc g(x: f32) -> f32 { x }",
+    );
+    let text = sandbox
+        .run(&["emit", "f.k", "--stage", "ir", "--dtype", "u8,f64", "f"])
+        .ok();
+    assert!(text.contains("f.u8.f64"), "{text}");
+    for dtype in ["f64", "u8,f64,f32"] {
+        // Nothing of the ufuncs before it is printed either.
+        sandbox
+            .run(&["emit", "f.k", "--stage", "ir", "--dtype", dtype])
+            .error();
+    }
 }

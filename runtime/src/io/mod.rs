@@ -80,6 +80,16 @@ pub fn check_save_path(path: &str) -> Result<()> {
     Ok(())
 }
 
+/// An error if [`save`] could not write this array in the format of the path: of several files, all can
+/// be asked before the first is written.
+pub fn check_save(path: &str, array: &Array) -> Result<()> {
+    match split(path)?.1 {
+        Format::Npy | Format::Npz(_) => Ok(()),
+        Format::Csv => csv::check(array, path),
+        Format::Png => png::check(array, path).map(|_| ()),
+    }
+}
+
 /// Writes a file as a whole: it has the new content or the old one, never a part.
 pub fn write_file(path: &str, bytes: &[u8]) -> Result<()> {
     write_with(path, |out| out.write_all(bytes))

@@ -9,6 +9,28 @@ use kjit_ir::DType;
 /// `(rows, columns)` becomes grey: u8 as it is, bool black and white, other dtypes from their smallest
 /// (black) to their largest finite value (white), NaN black. `(rows, columns, 3)` of u8 is RGB.
 pub(super) fn encode(array: &Array, name: &str) -> Result<Vec<u8>> {
+    let (width, height, color) = check(array, name)?;
+    let pixels = match array.dtype() {
+        DType::U8 => array.to_vec::<u8>()?,
+        DType::Bool => {
+            let values = array.to_vec::<bool>()?;
+            values.into_iter().map(|v| v as u8 * 255).collect()
+        }
+        _ => scale(&array.cast(DType::F64)?.to_vec::<f64>()?),
+    };
+    let failed = |e: png::EncodingError| RuntimeError::io(format!("cannot write {name}: {e}"));
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(&pixels).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Width, height and colours of the picture that an array is.
+pub(super) fn check(array: &Array, name: &str) -> Result<(u32, u32, png::ColorType)> {
     let (rows, columns, color) = match (array.shape(), array.dtype()) {
         ([rows, columns], _) => (*rows, *columns, png::ColorType::Grayscale),
         ([rows, columns, 3], DType::U8) => (*rows, *columns, png::ColorType::Rgb),
@@ -28,23 +50,7 @@ pub(super) fn encode(array: &Array, name: &str) -> Result<Vec<u8>> {
             format_shape(array.shape())
         )));
     };
-    let pixels = match array.dtype() {
-        DType::U8 => array.to_vec::<u8>()?,
-        DType::Bool => {
-            let values = array.to_vec::<bool>()?;
-            values.into_iter().map(|v| v as u8 * 255).collect()
-        }
-        _ => scale(&array.cast(DType::F64)?.to_vec::<f64>()?),
-    };
-    let failed = |e: png::EncodingError| RuntimeError::io(format!("cannot write {name}: {e}"));
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(color);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(&pixels).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(bytes)
+    Ok((width, height, color))
 }
 
 fn scale(values: &[f64]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! Files: round trips, files by NumPy, and files that are wrong.
 
-use super::{check_save_path, load, npy, save};
+use super::{check_save, check_save_path, load, npy, save};
 use crate::tests::Rng;
 use crate::{Array, ErrorKind, SliceIndex};
 use kjit_ir::{DType, Scalar};
@@ -326,6 +326,9 @@ fn wrong_tables_and_names() {
     ] {
         assert!(save(&path(name), &x).is_err(), "{name}");
     }
+    assert!(check_save(&path("x.npy"), &x).is_ok());
+    assert!(check_save(&path("t.csv"), &x).is_err());
+    assert!(check_save(&path("x.png"), &x).is_err());
     assert!(check_save_path(&path("x.npy")).is_ok());
     assert!(
         check_save_path(&path("no/such/x.npy"))

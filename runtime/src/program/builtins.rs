@@ -102,7 +102,10 @@ impl Evaluator<'_> {
                 "{function} takes a path, not {}",
                 value.describe()
             ))
-            .help(format!("write it as {function}(\"x.npy\")"))
+            .help(match function {
+                "save" => "the path comes first: save(\"x.npy\", x)",
+                _ => "write it as load(\"x.npy\")",
+            })
             .at(loc));
         };
         Ok(match &self.base_dir {
@@ -278,6 +281,7 @@ impl Evaluator<'_> {
                 format_shape(x.shape()),
                 format_shape(y.shape())
             ))
+            .help("multiply and sum arrays of other shapes: sum(x * y)")
             .at(loc));
         }
         let dtype = promote(x.dtype(), y.dtype()).filter(|d| *d != DType::Bool && d.is_supported());
@@ -339,6 +343,7 @@ fn not_an_array(function: &str, value: &Value, loc: Loc) -> RuntimeError {
         "{function} takes an array, not {}",
         value.describe()
     ))
+    .help("make one, as in [1, 2, 3] or arange(n)")
     .at(loc)
 }
 
@@ -395,7 +400,9 @@ fn inferred_shape(value: &Value, size: usize, loc: Loc) -> Result<Vec<usize>> {
         if unknown.is_empty() {
             return shape_of(value, loc);
         }
-        return Err(RuntimeError::shape("only one extent can be -1").at(loc));
+        return Err(RuntimeError::shape("only one extent can be -1")
+            .help("write the others as numbers")
+            .at(loc));
     };
     let mut shape = Vec::with_capacity(list.len());
     for (i, value) in list.iter().enumerate() {
@@ -413,6 +420,7 @@ fn inferred_shape(value: &Value, size: usize, loc: Loc) -> Result<Vec<usize>> {
         return Err(RuntimeError::shape(format!(
             "{size} elements do not divide into extents of {rest} elements"
         ))
+        .help("the product of the extents must divide the number of elements")
         .at(loc));
     }
     shape[axis] = size / rest;

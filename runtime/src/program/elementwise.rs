@@ -9,7 +9,7 @@ use crate::broadcast::broadcast_shapes;
 use crate::dtype::{WeakKind, promote, promote_weak};
 use crate::resolve::{ArgType, resolve_loop};
 use crate::{Result, RuntimeError};
-use kjit_ir::{BinaryOp, Class, DType, Loc, Opcode, Signature, TypeSpec, UnaryOp};
+use kjit_ir::{BinaryOp, DType, Loc, Opcode, UnaryOp};
 
 impl Evaluator<'_> {
     /// `a op b`
@@ -25,10 +25,18 @@ impl Evaluator<'_> {
                 BinaryOp::And | BinaryOp::Or => {
                     error.help("both sides must be bool: compare first, as in x != 0")
                 }
-                BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem => {
-                    error.help("convert first, as in x as i64")
+                _ if [a, b].iter().any(|v| matches!(v, Value::Tuple(_))) => {
+                    error.help("take the values apart first: let (a, b) = ..;")
                 }
-                _ => error,
+                _ if [a, b].iter().any(|v| arg_type(v).is_none()) => {
+                    error.help("use numbers or arrays")
+                }
+                BinaryOp::BitAnd
+                | BinaryOp::BitOr
+                | BinaryOp::BitXor
+                | BinaryOp::Shl
+                | BinaryOp::Shr => error.help("convert to integers first, as in x as i64"),
+                _ => error.help("convert first, as in x as i64"),
             };
             error.at(loc)
         };
@@ -85,6 +93,10 @@ impl Evaluator<'_> {
                 "operator `{symbol}` is not defined for {}",
                 x.describe()
             ))
+            .help(match op {
+                UnaryOp::Neg => "negate numbers with `-`, and bools with `!`",
+                UnaryOp::Not => "compare first, as in x == 0",
+            })
             .at(loc)),
         }
     }
@@ -137,8 +149,7 @@ impl Evaluator<'_> {
                 .at(loc)),
             })
             .collect::<Result<Vec<_>>>()?;
-        let generics =
-            resolve_loop(signature, &float_literals(signature, types)).map_err(|e| e.at(loc))?;
+        let generics = resolve_loop(signature, &types).map_err(|e| e.at(loc))?;
         let args = args
             .into_iter()
             .zip(&signature.inputs)
@@ -256,30 +267,4 @@ fn compute_dtype(op: BinaryOp, common: DType) -> Option<DType> {
             Some(if is_bool { DType::U8 } else { common })
         }
     }
-}
-
-/// Integer literals alone for a float parameter are float literals: `sqrt(2)` is `sqrt(2.0)`.
-fn float_literals(signature: &Signature, mut types: Vec<ArgType>) -> Vec<ArgType> {
-    for (g, (_, class)) in signature.generics.iter().enumerate() {
-        if *class != Class::Float {
-            continue;
-        }
-        let bound: Vec<usize> = (0..types.len())
-            .filter(|i| {
-                signature
-                    .inputs
-                    .get(*i)
-                    .is_some_and(|(_, spec)| *spec == TypeSpec::Generic(g))
-            })
-            .collect();
-        if bound
-            .iter()
-            .all(|i| types[*i] == ArgType::Weak(WeakKind::Int))
-        {
-            bound
-                .iter()
-                .for_each(|i| types[*i] = ArgType::Weak(WeakKind::Float));
-        }
-    }
-    types
 }

@@ -1,7 +1,7 @@
 //! Arrays made on a command line: `uniform:1e6:seed=1`, `linspace:0:1:1000`, `zeros:100x200:dtype=f32`.
 
 use super::Evaluator;
-use super::params::integer;
+use super::params::{integer, overflows};
 use super::value::Value;
 use crate::array::Array;
 use crate::engine::Engine;
@@ -110,6 +110,12 @@ fn number(text: &str) -> Result<HostExpr> {
         RuntimeError::value(format!("{text:?} is not a number"))
             .help("write it as 1000, 1e6 or 0.5")
     })?;
+    if overflows(&digits, x) {
+        return Err(
+            RuntimeError::value(format!("{text} is larger than any float"))
+                .help("write a smaller number, or inf"),
+        );
+    }
     Ok(expr(HostExprKind::Float(x)))
 }
 

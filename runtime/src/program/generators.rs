@@ -56,6 +56,7 @@ impl Evaluator<'_> {
                     "full takes one number, not {}",
                     value.describe()
                 ))
+                .help("the shape comes first: full((2, 3), 1.5)")
                 .at(loc));
             }
         };
@@ -156,6 +157,7 @@ impl Evaluator<'_> {
                     "a seed is an integer, not {}",
                     other.describe()
                 ))
+                .help("write it as seed = 1")
                 .at(loc));
             }
         };
@@ -189,6 +191,7 @@ impl Evaluator<'_> {
                     return Err(RuntimeError::shape(
                         "the elements of an array literal have different shapes",
                     )
+                    .help("give all rows the same number of elements")
                     .at(expr.loc));
                 }
                 _ => shape = Some(inner.to_vec()),
@@ -210,6 +213,7 @@ impl Evaluator<'_> {
                         "an array literal holds numbers, not {}",
                         value.describe()
                     ))
+                    .help("write several values in parentheses")
                     .at(expr.loc));
                 }
             }
@@ -298,7 +302,11 @@ pub(super) fn shape_of(value: &Value, loc: Loc) -> Result<Vec<usize>> {
 pub(super) fn extent(value: &Value, loc: Loc) -> Result<usize> {
     match integer_value(value) {
         Some(n) if n >= 0 => Ok(n as usize),
-        Some(n) => Err(RuntimeError::shape(format!("an extent cannot be negative: {n}")).at(loc)),
+        Some(n) => Err(
+            RuntimeError::shape(format!("an extent cannot be negative: {n}"))
+                .help("an axis has 0 or more elements")
+                .at(loc),
+        ),
         None => {
             let error =
                 RuntimeError::dtype(format!("an extent is an integer, not {}", value.describe()))
@@ -306,7 +314,7 @@ pub(super) fn extent(value: &Value, loc: Loc) -> Result<usize> {
             Err(match value {
                 Value::Float(_) => error.help("write 1_000_000, not 1e6"),
                 Value::Scalar(s) if s.dtype().is_float() => error.help("convert it: n as i64"),
-                _ => error,
+                _ => error.help("write an integer, or a tuple of integers: (2, 3)"),
             })
         }
     }
@@ -322,7 +330,11 @@ fn start_value(value: &Value) -> Value {
 
 /// Number of elements and natural dtype of an `arange`: `ceil((stop - start) / step)`, as NumPy's.
 fn arange_extent(start: &Value, stop: &Value, step: &Value, loc: Loc) -> Result<(usize, DType)> {
-    let zero_step = || RuntimeError::value("the step of arange cannot be zero").at(loc);
+    let zero_step = || {
+        RuntimeError::value("the step of arange cannot be zero")
+            .help("write `full(n, v)` for n equal elements")
+            .at(loc)
+    };
     let mut dtype: Option<DType> = None;
     let mut any_float = false;
     for value in [start, stop, step] {

@@ -38,9 +38,11 @@ impl Evaluator<'_> {
                 }
                 _ => Err(RuntimeError::value("a tuple takes one index, not a slice").at(loc)),
             },
-            base => {
-                Err(RuntimeError::shape(format!("{} cannot be indexed", base.describe())).at(loc))
-            }
+            base => Err(
+                RuntimeError::shape(format!("{} cannot be indexed", base.describe()))
+                    .help("only arrays and tuples have elements")
+                    .at(loc),
+            ),
         }
     }
 
@@ -58,7 +60,11 @@ impl Evaluator<'_> {
             let found = self.slots[target]
                 .as_ref()
                 .map_or("nothing".into(), Value::describe);
-            return Err(RuntimeError::shape(format!("{found} cannot be changed in place")).at(loc));
+            return Err(
+                RuntimeError::shape(format!("{found} cannot be changed in place"))
+                    .help("only elements of arrays are assigned to: x = .. sets a variable")
+                    .at(loc),
+            );
         };
         let dtype = lazy.dtype();
         // Everything that can be wrong is found before the array changes.
@@ -94,6 +100,7 @@ impl Evaluator<'_> {
                 format_shape(value.shape()),
                 format_shape(view.shape())
             ))
+            .help("aligned from the right, extents must be equal or that of the array 1")
             .at(loc)
         })?;
         drop(view);

@@ -154,8 +154,9 @@ impl<'a> Evaluator<'a> {
                 end,
                 body,
             } => {
-                let first = self.integer(start, "the bounds of a loop are integers")?;
-                let last = self.integer(end, "the bounds of a loop are integers")?;
+                let rule = "the bounds of a loop are integers";
+                let first = self.integer(start, rule)?;
+                let last = self.integer(end, rule)?;
                 for i in first..last {
                     self.assign(*slot, Value::Int(i as i128));
                     self.block(body)?;
@@ -269,7 +270,14 @@ impl<'a> Evaluator<'a> {
     fn integer(&self, expr: &HostExpr, rule: &str) -> Result<i64> {
         let value = self.expr(expr)?;
         integer_value(&value).ok_or_else(|| {
-            RuntimeError::dtype(format!("{rule}, not {}", value.describe())).at(expr.loc)
+            RuntimeError::dtype(format!("{rule}, not {}", value.describe()))
+                .help(match value {
+                    Value::Int(_) => "write a number of at most 64 bits",
+                    Value::Float(_) => "write it without a fraction or exponent",
+                    Value::Scalar(_) => "convert it, as in n as i64",
+                    _ => "use one number",
+                })
+                .at(expr.loc)
         })
     }
 }
@@ -284,7 +292,9 @@ fn integer_value(value: &Value) -> Option<i64> {
 }
 
 fn unpack(targets: usize, found: &str, loc: Loc) -> RuntimeError {
-    RuntimeError::value(format!("{targets} variables cannot be set from {found}")).at(loc)
+    RuntimeError::value(format!("{targets} variables cannot be set from {found}"))
+        .help("write as many names as there are values")
+        .at(loc)
 }
 
 fn output_error(error: std::io::Error) -> RuntimeError {

@@ -87,6 +87,12 @@ fn parse(name: &str, text: &str, default: &Value, dtype: Option<DType>) -> Resul
         let number = digits
             .parse::<f64>()
             .map_err(|_| bad("it is a number", "write it as 2.5 or 1e-3"))?;
+        if overflows(&digits, number) {
+            return Err(bad(
+                "no float is as large",
+                "write a smaller number, or inf",
+            ));
+        }
         Value::Float(number)
     } else {
         Value::Int(
@@ -101,6 +107,11 @@ fn parse(name: &str, text: &str, default: &Value, dtype: Option<DType>) -> Resul
         }
         _ => Ok(weak),
     }
+}
+
+/// A number was written, and what was read is infinite.
+pub(super) fn overflows(digits: &str, number: f64) -> bool {
+    number.is_infinite() && digits.contains(|c: char| c.is_ascii_digit())
 }
 
 /// `1000`, `-3`, and floats without a fraction such as `1e8`.

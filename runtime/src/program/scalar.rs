@@ -10,7 +10,7 @@ use kjit_ir::{BinaryOp, DType, Loc, Opcode, Scalar, UnaryOp};
 pub(crate) fn adopt(value: &Value, dtype: DType, loc: Loc) -> Result<Scalar> {
     let unfit = |text: String, range: String| {
         RuntimeError::value(format!("{text} does not fit {dtype}, which holds {range}"))
-            .help("convert the other operand to a wider dtype with `as`")
+            .help("use a number that fits, or a wider dtype for what it is combined with")
             .at(loc)
     };
     match (value, dtype) {
@@ -179,7 +179,12 @@ fn weak_int(op: BinaryOp, a: i128, b: i128, loc: Loc) -> Result<Option<Value>> {
             "{a} {} {b} is outside the range of 64-bit integers",
             op.symbol()
         ))
-        .help("compute it with floats, as in 2.0 * n")
+        .help(match op {
+            BinaryOp::Shl | BinaryOp::Shr => {
+                "shift by 0 to 63, or a number of a dtype: 1 as i64 << n"
+            }
+            _ => "compute it with floats, as in 2.0 * n",
+        })
         .at(loc)),
     }
 }

@@ -526,6 +526,73 @@ fn errors_name_the_place() {
 }
 
 #[test]
+fn arguments_outside_a_class_name_its_members() {
+    let text = "ufunc half<T: float>(x: T) -> T { x / 2 } main { print(half([1, 2])); }";
+    fails(
+        text,
+        ErrorKind::DType,
+        "half is not defined for x: i64, since T must be f32 or f64",
+        "half([1, 2])",
+    );
+    let text = "ufunc low<T: uint>(x: T) -> T { x & 1 } main { print(low(3), low([1.5])); }";
+    fails(
+        text,
+        ErrorKind::DType,
+        "low is not defined for x: f64, since T must be u8, u16, u32 or u64",
+        "low([1.5])",
+    );
+}
+
+#[test]
+fn every_error_has_a_cure() {
+    for text in [
+        "main { print(zeros(-1)); }",
+        "main { print(arange(0, 1, 0)); }",
+        "main { for i in 0..2.5 { print(i); } }",
+        "main { let x = arange(3); print(x[1.5]); }",
+        "main { print(!1.5); }",
+        "main { print(len(3)); }",
+        "main { print(1 << 64); }",
+        "main { let x = 5; print(x[0]); }",
+        "main { let x = (1, 2); print(x + 1); }",
+        "main { print(dot([1, 2], [1, 2, 3])); }",
+        "main { print(uniform(3, seed = 1.5)); }",
+        "main { print(full([1], 2)); }",
+        "main { print([[1], [1, 2]]); }",
+        "main { let mut x = 5; x[0] = 1; }",
+        "main { let mut x = ones(3); x[..] = ones(2); }",
+        "main { print(reshape(ones(5), (2, -1))); }",
+        "main { save([1], \"x.npy\"); }",
+        "ufunc f(x: bool) -> bool { !x } main { print(f(1)); }",
+        "ufunc f<T: int>(x: T) -> T { x } main { print(f(1.5)); }",
+    ] {
+        let error = run_on(Target::Cpu, text, &[]).expect_err(text);
+        assert!(error.help.is_some(), "{error} in:\n{text}");
+    }
+}
+
+#[test]
+fn articles_fit_the_dtype() {
+    fails(
+        "main { if [1, 2] > 1 { print(1); } }",
+        ErrorKind::DType,
+        "the condition of if is one bool, not a bool array of shape (2,)",
+        "[1, 2] > 1",
+    );
+}
+
+#[test]
+fn numbers_beyond_every_float_are_errors() {
+    let text = "param a = 1.0; main { print(a); }";
+    let error = run_on(Target::Cpu, text, &[("a", "1e400")]).unwrap_err();
+    assert_eq!(
+        error.message,
+        "param a cannot be 1e400: no float is as large"
+    );
+    assert_eq!(run_on(Target::Cpu, text, &[("a", "inf")]).unwrap(), "inf\n");
+}
+
+#[test]
 fn absurd_sizes_are_errors() {
     for text in [
         "main { print(zeros((1 << 40, 1 << 40))); }",

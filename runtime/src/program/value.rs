@@ -43,11 +43,18 @@ impl Value {
             Value::Scalar(s) => format!("one {}", s.dtype()),
             Value::Str(_) => "text".into(),
             Value::DType(_) => "a dtype".into(),
-            Value::Array(a) => format!(
-                "an {} array of shape {}",
-                a.dtype(),
-                format_shape(a.shape())
-            ),
+            Value::Array(a) => {
+                let name = a.dtype().name();
+                let article = if name.starts_with(['b', 'u']) {
+                    "a"
+                } else {
+                    "an"
+                };
+                format!(
+                    "{article} {name} array of shape {}",
+                    format_shape(a.shape())
+                )
+            }
             Value::Tuple(t) => format!("a tuple of {} values", t.len()),
         }
     }
