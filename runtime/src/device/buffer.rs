@@ -53,6 +53,12 @@ impl Pool {
         }
     }
 
+    /// Bytes that are kept.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     /// Frees everything that is not in use.
     fn clear(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Unused::default();

@@ -754,7 +754,7 @@ fn size_classes_waste_little() {
         40_000_000,
     ] {
         let class = buffer::size_class(len);
-        assert!(class >= len && class % 4 == 0);
+        assert!(class >= len && class.is_multiple_of(4));
         assert!(class <= len.max(256) + len / 7 + 256, "{len} {class}");
         assert_eq!(buffer::size_class(class), class);
     }

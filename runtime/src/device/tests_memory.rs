@@ -182,6 +182,20 @@ fn launches_without_reports_are_not_waited_for() {
     assert_eq!(result.is_err(), device.0.loop_limit.is_some());
 }
 
+#[test]
+fn unused_memory_is_bounded() {
+    let device = Device::open(None, None).unwrap();
+    for size in [300 << 20, 500 << 20, 600 << 20, 1000] {
+        drop(device.0.allocate(size).unwrap());
+        assert!(device.0.pool.bytes() <= 1 << 30);
+    }
+    // The last one is kept, whatever was there before it.
+    let kept = device.0.pool.bytes();
+    let again = device.0.allocate(1000).unwrap();
+    assert!(device.0.pool.bytes() < kept);
+    drop(again);
+}
+
 /// In a process of its own, whose output can be looked at.
 #[test]
 fn guarded_panics_are_silent() {
