@@ -147,8 +147,11 @@ impl Engine {
         self.scheduler.progress()
     }
 
-    /// Totals so far.
+    /// Totals so far. On a gpu, waits for what is under way.
     pub fn stats(&self) -> Stats {
+        if self.options.target == Target::Gpu {
+            gpu::settle(self);
+        }
         self.stats.get()
     }
 
@@ -568,7 +571,18 @@ mod gpu {
     }
 
     pub(super) fn describe() -> String {
-        "gpu".to_string()
+        match Device::global() {
+            Ok(device) => format!("gpu ({})", device.name()),
+            Err(_) => "gpu (missing)".to_string(),
+        }
+    }
+
+    /// Waits for kernels under way and adds the time that this and downloads took. A failure here is
+    /// one of the device, which the next use of it reports.
+    pub(super) fn settle(engine: &Engine) {
+        if let Ok(late) = Device::global().and_then(Device::settle) {
+            engine.stats.add(&late);
+        }
     }
 
     pub(super) fn elementwise(
@@ -624,6 +638,8 @@ mod gpu {
     pub(super) fn describe() -> String {
         "gpu (not in this build)".to_string()
     }
+
+    pub(super) fn settle(_: &Engine) {}
 
     pub(super) fn elementwise(
         _: &Engine,
