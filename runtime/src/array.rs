@@ -501,6 +501,14 @@ impl Array {
         }
     }
 
+    /// The memory, where this is the only handle of it and it is on the host.
+    pub(crate) fn unique_mut(&mut self) -> Option<&mut HostBuffer> {
+        match &mut self.storage {
+            Storage::Host(buffer) => Arc::get_mut(buffer),
+            Storage::Device(_) => None,
+        }
+    }
+
     /// Writes `value`, broadcast and converted to its dtype, to the part of it that `index` names.
     /// Other handles of the same storage keep the old elements.
     pub fn assign(&mut self, index: &[SliceIndex], value: &Array) -> Result<()> {

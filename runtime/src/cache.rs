@@ -22,7 +22,8 @@ pub struct Kernel {
     pub ns_per_element: f64,
     /// Has it loops, so that elements may take long, and some longer than others?
     pub has_loops: bool,
-    variants: RwLock<Vec<Arc<Variant>>>,
+    /// The first variant; each owns the next. They only ever grow, so that finding one takes no lock.
+    variants: OnceLock<Box<Variant>>,
 }
 
 /// Code of a kernel for given access classes.
@@ -30,6 +31,7 @@ struct Variant {
     access: Few<Access>,
     code: CpuCode,
     compiled: OnceLock<Result<Arc<dyn CompiledKernel>>>,
+    next: OnceLock<Box<Variant>>,
 }
 
 impl Kernel {
@@ -42,7 +44,7 @@ impl Kernel {
             function,
             ns_per_element: cost.ns_per_element * guess,
             has_loops: cost.has_loops,
-            variants: RwLock::default(),
+            variants: OnceLock::new(),
         }
     }
 
@@ -52,32 +54,28 @@ impl Kernel {
         access: &[Access],
         code: CpuCode,
         stats: &SharedStats,
-    ) -> Result<Arc<dyn CompiledKernel>> {
-        let find = |list: &[Arc<Variant>]| {
-            list.iter()
-                .find(|v| v.code == code && v.access.as_slice() == access)
-                .cloned()
-        };
-        let known = find(&self.variants.read().unwrap_or_else(PoisonError::into_inner));
-        let variant = known.unwrap_or_else(|| {
-            let mut list = self
-                .variants
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            find(&list).unwrap_or_else(|| {
-                let new = Arc::new(Variant {
+    ) -> Result<&dyn CompiledKernel> {
+        let mut place = &self.variants;
+        loop {
+            let variant = place.get_or_init(|| {
+                Box::new(Variant {
                     access: access.into(),
                     code,
                     compiled: OnceLock::new(),
-                });
-                list.push(new.clone());
-                new
-            })
-        });
-        variant
-            .compiled
-            .get_or_init(|| self.compile(access, code, stats))
-            .clone()
+                    next: OnceLock::new(),
+                })
+            });
+            if variant.code == code && variant.access.as_slice() == access {
+                let compiled = variant
+                    .compiled
+                    .get_or_init(|| self.compile(access, code, stats));
+                return match compiled {
+                    Ok(code) => Ok(&**code),
+                    Err(error) => Err(error.clone()),
+                };
+            }
+            place = &variant.next;
+        }
     }
 
     fn compile(

@@ -4,6 +4,7 @@ use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
 use crate::cache::{Kernel, KernelCache};
 use crate::exec::{Execution, Operand};
+use crate::flat;
 use crate::nest::{Few, Layout, Order, matching_strides};
 use crate::reduce::{self, Source, result_dtype};
 use crate::schedule::{Progress, Scheduler};
@@ -207,7 +208,10 @@ impl Engine {
             let storage = Storage::Host(Arc::new(buffer));
             outs.push(Array::from_storage(storage, *dtype, shape, &strides, 0)?);
         }
-        self.run_host(kernel, &inputs, &strides, shape, &mut outs)?;
+        {
+            let mut targets: Few<&mut Array> = outs.iter_mut().collect();
+            self.run_host(kernel, &inputs, &strides, shape, &mut targets)?;
+        }
         Ok(outs)
     }
 
@@ -230,11 +234,14 @@ impl Engine {
     pub fn call_into(&self, kernel: &Kernel, inputs: &[Array], outs: &mut [Array]) -> Result<()> {
         let dtypes: Few<DType> = outs.iter().map(|o| o.dtype()).collect();
         check_call(kernel, inputs, &dtypes, Casting::Safe)?;
+        if let Some(result) = self.call_flat(kernel, inputs, outs) {
+            return result;
+        }
         let Some(first) = outs.first() else {
             return Ok(());
         };
-        let shape = first.shape().to_vec();
-        if let Some(other) = outs.iter().find(|o| o.shape() != shape) {
+        let shape: Few<usize> = first.shape().into();
+        if let Some(other) = outs.iter().find(|o| o.shape() != shape.as_slice()) {
             return Err(RuntimeError::shape(format!(
                 "outputs of shapes {} and {} cannot be written by one call",
                 format_shape(&shape),
@@ -253,7 +260,7 @@ impl Engine {
         let strides = input_strides(&inputs, &shape)?;
         // Results go to fresh memory where the old one is shared; it is swapped in at the end, so that
         // a failing call leaves such outputs as they were.
-        let mut new: Vec<Option<Array>> = Vec::with_capacity(outs.len());
+        let mut new: Few<Option<Array>> = Few::new();
         for out in outs.iter_mut() {
             let swap = !out.is_unique() || overlaps_itself(out);
             new.push(
@@ -261,25 +268,35 @@ impl Engine {
                     .transpose()?,
             );
         }
-        let swapped: Few<bool> = new.iter().map(Option::is_some).collect();
-        let mut fresh = Vec::with_capacity(outs.len());
-        for (out, new) in outs.iter_mut().zip(new) {
-            fresh.push(match new {
-                Some(array) => array,
-                None => {
-                    // Nothing is allocated for no elements, so this cannot fail half-way.
-                    let empty = Array::zeros(out.dtype(), &[0])?;
-                    std::mem::replace(out, empty)
-                }
-            });
+        {
+            let mut targets: Few<&mut Array> = (outs.iter_mut().zip(&mut new))
+                .map(|(out, new)| new.as_mut().unwrap_or(out))
+                .collect();
+            self.run_host(kernel, &inputs, &strides, &shape, &mut targets)?;
         }
-        let result = self.run_host(kernel, &inputs, &strides, &shape, &mut fresh);
-        for ((out, new), swap) in outs.iter_mut().zip(fresh).zip(swapped) {
-            if !swap || result.is_ok() {
+        for (out, new) in outs.iter_mut().zip(new) {
+            if let Some(new) = new {
                 *out = new;
             }
         }
-        result
+        Ok(())
+    }
+
+    /// Small work on simple operands, if that is what it is.
+    fn call_flat(
+        &self,
+        kernel: &Kernel,
+        inputs: &[Array],
+        outs: &mut [Array],
+    ) -> Option<Result<()>> {
+        let [out] = outs else {
+            return None;
+        };
+        let small = Scheduler::is_small(out.size(), self.ns_per_element(kernel));
+        if !small || self.options.target == Target::Gpu || self.code() != CpuCode::Vector {
+            return None;
+        }
+        flat::run(kernel, inputs, out, &self.stats)
     }
 
     /// Reduces what a kernel with one output computes to one value, without a temporary array.
@@ -354,7 +371,7 @@ impl Engine {
         inputs: &[Cow<Array>],
         strides: &[Few<isize>],
         shape: &[usize],
-        outs: &mut [Array],
+        outs: &mut [&mut Array],
     ) -> Result<()> {
         let out_strides: Few<Few<isize>> = outs.iter().map(|o| o.strides().into()).collect();
         let mut operands: Few<Option<Operand>> = inputs

@@ -17,7 +17,6 @@ use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::CompiledKernel;
 use kjit_ir::{Access, ArrayMode, DType};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Elements of a block that is copied to scratch memory, at most.
@@ -77,7 +76,7 @@ struct Param {
 /// A kernel bound to operands, ready to run over any range of positions.
 pub struct Execution<'a> {
     kernel: &'a Kernel,
-    code: Arc<dyn CompiledKernel>,
+    code: &'a dyn CompiledKernel,
     interp: bool,
     lanes: usize,
     nest: LoopNest,

@@ -27,6 +27,7 @@ pub mod element;
 pub mod engine;
 pub mod error;
 pub mod exec;
+mod flat;
 pub mod io;
 pub mod nest;
 pub mod program;

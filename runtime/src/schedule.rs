@@ -109,6 +109,11 @@ impl Scheduler {
         }
     }
 
+    /// Is this work too little to split?
+    pub(crate) fn is_small(units: usize, ns_per_unit: f64) -> bool {
+        units as f64 * ns_per_unit < WORTH_SPLITTING_NS
+    }
+
     /// Runs `body` over ranges that cover `0..units` once. Ranges start at multiples of `grain`.
     pub(crate) fn run(
         &self,
@@ -121,8 +126,7 @@ impl Scheduler {
             return Ok(());
         }
         let round = |n: f64| ((n / grain as f64).ceil().max(1.0) as usize).saturating_mul(grain);
-        let small = units as f64 * ns_per_unit < WORTH_SPLITTING_NS || units <= grain;
-        if small {
+        if Scheduler::is_small(units, ns_per_unit) || units <= grain {
             return body(0..units);
         }
         self.progress.start(units);

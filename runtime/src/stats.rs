@@ -1,7 +1,8 @@
 //! What an engine has done: times, bytes, kernels.
 
 use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Totals since the engine was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,20 +38,54 @@ impl Stats {
 
 /// Totals that many threads add to.
 #[derive(Debug, Default)]
-pub(crate) struct SharedStats(Mutex<Stats>);
+pub(crate) struct SharedStats {
+    totals: Mutex<Stats>,
+    /// Small calls: their number, the bytes read and written, and nanoseconds.
+    small: [AtomicU64; 4],
+}
+
+/// So many small calls are all timed; of the others, one of so many.
+const SAMPLE: u64 = 16;
 
 impl SharedStats {
     pub(crate) fn add(&self, part: &Stats) {
-        self.0
+        self.totals
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
             .add(part);
     }
 
+    /// Runs and accounts for a small call, which may take no longer than looking at the clock twice: the
+    /// times of many are estimated from some.
+    #[inline]
+    pub(crate) fn small_call(&self, bytes_read: usize, bytes_written: usize, call: impl FnOnce()) {
+        let add = |n: usize, value: u64| self.small[n].fetch_add(value, Ordering::Relaxed);
+        let number = add(0, 1);
+        add(1, bytes_read as u64);
+        add(2, bytes_written as u64);
+        let timed = number < SAMPLE || number.is_multiple_of(SAMPLE);
+        let start = timed.then(Instant::now);
+        call();
+        if let Some(start) = start {
+            let weight = if number < SAMPLE { 1 } else { SAMPLE };
+            add(3, start.elapsed().as_nanos() as u64 * weight);
+        }
+    }
+
     pub(crate) fn get(&self) -> Stats {
-        *self
-            .0
+        let mut stats = *self
+            .totals
             .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let [calls, read, written, ns] =
+            [0, 1, 2, 3].map(|n| self.small[n].load(Ordering::Relaxed));
+        stats.add(&Stats {
+            run: Duration::from_nanos(ns),
+            bytes_read: read,
+            bytes_written: written,
+            calls: calls as usize,
+            ..Stats::default()
+        });
+        stats
     }
 }

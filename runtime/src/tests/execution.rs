@@ -327,3 +327,47 @@ fn into_outputs() {
         assert_eq!(repeated.to_vec::<i64>().unwrap(), [0, 3, 6]);
     }
 }
+
+/// Small work on simple operands takes a short way, which must not show.
+#[test]
+fn small_calls_are_as_others() {
+    let kernel = Kernel::new(saxpy());
+    let numbers = |n: usize, seed: i64| -> Array {
+        let values: Vec<i64> = (0..n as i64).map(|i| i * i * seed - 7).collect();
+        Array::from_vec(values, &[n]).unwrap()
+    };
+    for engine in engines() {
+        let mut calls = 0;
+        for n in [1usize, 16, 63, 64, 192] {
+            let whole = numbers(n + 1, 5);
+            let rest = SliceIndex::Range {
+                start: Some(1),
+                end: None,
+                step: 1,
+            };
+            let shifted = whole.slice(&[rest]).unwrap();
+            let factor = Array::from_vec(vec![3i64], &[1]).unwrap();
+            let y = numbers(n, 11);
+            let mut outs = [Array::zeros(DType::I64, &[n]).unwrap()];
+            let inputs = [factor, shifted, y];
+            engine.call_into(&kernel, &inputs, &mut outs).unwrap();
+            // An output that is also an input gets memory of its own.
+            let mut again = [inputs[2].clone()];
+            engine.call_into(&kernel, &inputs, &mut again).unwrap();
+            calls += 2;
+            for i in 0..n as i64 {
+                let wanted = 3 * ((i + 1) * (i + 1) * 5 - 7) + i * i * 11 - 7;
+                for result in [&outs[0], &again[0]] {
+                    assert_eq!(result.get(&[i as usize]).unwrap().as_int(), wanted as i128);
+                }
+            }
+            assert_eq!(
+                inputs[2].to_vec::<i64>().unwrap(),
+                numbers(n, 11).to_vec::<i64>().unwrap()
+            );
+        }
+        let stats = engine.stats();
+        assert_eq!(stats.calls, calls);
+        assert_eq!(stats.bytes_written, 2 * 8 * (1 + 16 + 63 + 64 + 192));
+    }
+}
