@@ -5,7 +5,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
-use common::median;
+use common::quantile;
 use kjit_driver::{CompileOptions, CpuCode, KernelSpec, Program, Source, compile_cpu, scalar_kernel};
 use kjit_ir::{Access, DType};
 use std::time::Instant;
@@ -33,8 +33,8 @@ fn main() {
         for dtype in [DType::F32, DType::F64] {
             let first = compile(name, text, dtype);
             let rounds: Vec<[f64; 3]> = (0..200).map(|_| compile(name, text, dtype)).collect();
-            let stage = |s: usize| median(rounds.iter().map(|r| r[s]).collect());
-            let total = median(rounds.iter().map(|r| r.iter().sum()).collect());
+            let stage = |s: usize| quantile(rounds.iter().map(|r| r[s]).collect(), 0.5);
+            let total = quantile(rounds.iter().map(|r| r.iter().sum()).collect(), 0.5);
             println!(
                 "{:<14} {:>9.1} {:>9.1} {:>9.1} {:>9.1}   {:.1}",
                 format!("{name} {dtype}"),

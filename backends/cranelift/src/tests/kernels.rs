@@ -409,3 +409,51 @@ fn threads_compile_and_drop() {
     });
     assert_eq!(backend.arena.used(), 0);
 }
+
+/// Low and high halves of the same 32-bit products, which share their multiplications.
+#[test]
+fn both_halves_of_products() {
+    for dtype in [DType::I32, DType::U32] {
+        each(|name, backend, vector| {
+            let mut k = Build::new(vector);
+            let x = k.array(dtype, ArrayMode::In, Access::Contiguous);
+            let low = k.array(dtype, ArrayMode::Out, Access::Contiguous);
+            let high = k.array(dtype, ArrayMode::Out, Access::Contiguous);
+            let squared = k.array(dtype, ArrayMode::Out, Access::Contiguous);
+            let value = k.load(x);
+            let factor = k.constant(Scalar::int(dtype, 0x5251_1F53));
+            let halves = [Opcode::MulHi, Opcode::Mul].map(|op| k.b.binary(op, value, factor));
+            let square = k.b.binary(Opcode::Mul, value, value);
+            k.b.store(high, halves[0]);
+            k.b.store(low, halves[1]);
+            k.b.store(squared, square);
+            let code = compile(backend, &k.finish());
+            let inputs: Vec<Scalar> = (0..64i128)
+                .map(|n| n * 0x3456_789B % 0x7FFF_FFFF)
+                .map(|n| {
+                    if dtype == DType::I32 && n % 2 == 1 {
+                        -n
+                    } else {
+                        2 * n
+                    }
+                })
+                .map(|n| Scalar::int(dtype, if dtype == DType::I32 { n / 2 } else { n }))
+                .collect();
+            let mut memory = [
+                Memory::holding(Access::Contiguous, &inputs),
+                Memory::new(dtype, Access::Contiguous, 64),
+                Memory::new(dtype, Access::Contiguous, 64),
+                Memory::new(dtype, Access::Contiguous, 64),
+            ];
+            call(&*code, &mut memory, 64);
+            for (n, &input) in inputs.iter().enumerate() {
+                let eval = |op, other| kjit_ir::eval::eval(op, None, &[input, other]).unwrap();
+                let factor = Scalar::int(dtype, 0x5251_1F53);
+                let place = format!("{name} {dtype} {input}");
+                assert_eq!(memory[1].get(n), eval(Opcode::Mul, factor), "{place}");
+                assert_eq!(memory[2].get(n), eval(Opcode::MulHi, factor), "{place}");
+                assert_eq!(memory[3].get(n), eval(Opcode::Mul, input), "{place}");
+            }
+        });
+    }
+}
