@@ -30,9 +30,18 @@ fn wrong_array_files() {
         ("huge.npy", Some(npy(huge, &[0; 12]))),
         ("large.npy", Some(npy(large, &[0; 12]))),
         ("version.npy", Some(b"\x93NUMPY\x09\x00\x02\x00{}".to_vec())),
-        ("negative.npy", Some(npy(&GOOD.replace("(3,)", "(-3,)"), &[0; 12]))),
-        ("object.npy", Some(npy(&GOOD.replace("<f4", "|O"), &[0; 12]))),
-        ("complex.npy", Some(npy(&GOOD.replace("<f4", "<c8"), &[0; 24]))),
+        (
+            "negative.npy",
+            Some(npy(&GOOD.replace("(3,)", "(-3,)"), &[0; 12])),
+        ),
+        (
+            "object.npy",
+            Some(npy(&GOOD.replace("<f4", "|O"), &[0; 12])),
+        ),
+        (
+            "complex.npy",
+            Some(npy(&GOOD.replace("<f4", "<c8"), &[0; 24])),
+        ),
         ("garbage.npy", Some(npy("{'descr': <<<", &[0; 12]))),
         ("words.csv", Some(b"1,2\n3,four\n".to_vec())),
         ("ragged.csv", Some(b"1,2\n3\n".to_vec())),
@@ -46,7 +55,10 @@ fn wrong_array_files() {
         let before = sandbox.files();
         let ran = sandbox.run(&["call", &saxpy, "saxpy", "2.5", name, "1", "-o", "z.npy"]);
         let message = ran.error();
-        assert!(message.contains(name), "{name}: the message does not name the file: {message}");
+        assert!(
+            message.contains(name),
+            "{name}: the message does not name the file: {message}"
+        );
         assert_eq!(sandbox.files(), before, "{name}: something was written");
     }
 }
@@ -59,21 +71,36 @@ fn shapes_and_dtypes_that_do_not_fit() {
     sandbox.write("y.npy", npy(&GOOD.replace("(3,)", "(4,)"), &[0; 16]));
     sandbox.write("i.npy", npy(&GOOD.replace("<f4", "<i4"), &[0; 12]));
     for target in ["cpu", "parallel", "gpu"] {
-        let shapes =
-            sandbox.run(&["call", &saxpy, "saxpy", "2", "x.npy", "y.npy", "-o", "z.npy", "--target", target]);
+        let shapes = sandbox.run(&[
+            "call", &saxpy, "saxpy", "2", "x.npy", "y.npy", "-o", "z.npy", "--target", target,
+        ]);
         let message = shapes.error();
-        assert!(message.contains("(3,)") && message.contains("(4,)"), "{message}");
+        assert!(
+            message.contains("(3,)") && message.contains("(4,)"),
+            "{message}"
+        );
         let dtypes = sandbox.run(&[
             "call", &saxpy, "saxpy", "2", "i.npy", "i.npy", "-o", "z.npy", "--target", target,
         ]);
         let message = dtypes.error();
-        assert!(message.contains("i32") && message.contains("help"), "{message}");
+        assert!(
+            message.contains("i32") && message.contains("help"),
+            "{message}"
+        );
     }
     assert_eq!(sandbox.files(), ["i.npy", "x.npy", "y.npy"]);
-    let message = sandbox.run(&["call", &saxpy, "saxpy", "2", "x.npy"]).error();
-    assert!(message.contains("saxpy takes 3 arguments, not 2"), "{message}");
+    let message = sandbox
+        .run(&["call", &saxpy, "saxpy", "2", "x.npy"])
+        .error();
+    assert!(
+        message.contains("saxpy takes 3 arguments, not 2"),
+        "{message}"
+    );
     let message = sandbox.run(&["call", &saxpy, "saxpi", "2"]).error();
-    assert!(message.contains("no ufunc saxpi") && message.contains("saxpy"), "{message}");
+    assert!(
+        message.contains("no ufunc saxpi") && message.contains("saxpy"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -81,7 +108,9 @@ fn outputs_that_cannot_be_written() {
     let sandbox = Sandbox::new();
     let saxpy = repo("examples/saxpy.k");
     for out in ["no/such/folder/z.npy", "z.bmp", "z"] {
-        let message = sandbox.run(&["call", &saxpy, "saxpy", "2", "3", "4", "-o", out]).error();
+        let message = sandbox
+            .run(&["call", &saxpy, "saxpy", "2", "3", "4", "-o", out])
+            .error();
         assert!(message.contains(out), "{message}");
     }
     assert!(sandbox.files().is_empty(), "{:?}", sandbox.files());
@@ -91,11 +120,20 @@ fn outputs_that_cannot_be_written() {
 fn programs_that_fail_at_run_time() {
     let sandbox = Sandbox::new();
     for (text, expected) in [
-        ("main { let x = arange(3); let y = arange(4); print(x + y); }", "(3,)"),
+        (
+            "main { let x = arange(3); let y = arange(4); print(x + y); }",
+            "(3,)",
+        ),
         ("main { print(load(\"nowhere.npy\")); }", "nowhere.npy"),
-        ("main { let x = arange(3); assert(sum(x) == 4, \"the sum is off\"); }", "the sum is off"),
+        (
+            "main { let x = arange(3); assert(sum(x) == 4, \"the sum is off\"); }",
+            "the sum is off",
+        ),
         ("main { print(zeros(1_000_000_000_000_000)); }", "memory"),
-        ("main { print(zeros((99999999999, 99999999999))); }", "memory"),
+        (
+            "main { print(zeros((99999999999, 99999999999))); }",
+            "memory",
+        ),
         ("main { let x = arange(3); print(x[7]); }", "7"),
         ("main { let x = zeros(-3); }", "-3"),
         ("main { print(max(zeros(0))); }", "empty"),
@@ -108,7 +146,10 @@ fn programs_that_fail_at_run_time() {
         for target in ["cpu", "parallel", "gpu"] {
             let message = sandbox.run(&["run", "bad.k", "--target", target]).error();
             assert!(message.contains(expected), "{target}: {text}\n{message}");
-            assert!(message.contains("bad.k:"), "{target}: no place in: {message}");
+            assert!(
+                message.contains("bad.k:"),
+                "{target}: no place in: {message}"
+            );
         }
     }
     assert_eq!(sandbox.files(), ["bad.k"]);
@@ -118,7 +159,11 @@ fn programs_that_fail_at_run_time() {
 fn source_files_that_cannot_be_read() {
     let sandbox = Sandbox::new();
     sandbox.write("latin1.k", b"// caf\xe9\nmain { }");
-    for (file, expected) in [("missing.k", "missing.k"), ("latin1.k", "UTF-8"), (".", "cannot read")] {
+    for (file, expected) in [
+        ("missing.k", "missing.k"),
+        ("latin1.k", "UTF-8"),
+        (".", "cannot read"),
+    ] {
         let message = sandbox.run(&["run", file]).error();
         assert!(message.contains(expected), "{message}");
     }
@@ -142,7 +187,11 @@ fn params_that_do_not_fit() {
 fn deep_and_long_programs() {
     let sandbox = Sandbox::new();
     let deep = |open: &str, close: &str| {
-        format!("ufunc f(x: f32) -> f32 {{ {}x{} }}", open.repeat(10_000), close.repeat(10_000))
+        format!(
+            "ufunc f(x: f32) -> f32 {{ {}x{} }}",
+            open.repeat(10_000),
+            close.repeat(10_000)
+        )
     };
     let long_chain = format!("ufunc f(x: f32) -> f32 {{ x{} }}", " + x".repeat(50_000));
     let long_line = format!("ufunc f(x: f32) -> f32 {{ x {} }}", "y".repeat(1 << 20));
@@ -159,19 +208,34 @@ fn deep_and_long_programs() {
         sandbox.write("deep.k", &text);
         let message = sandbox.run(&["check", "deep.k"]);
         assert_eq!(message.code, Some(1), "{}", &text[..60]);
-        assert!(message.stderr.len() < 8_000, "{} bytes of message", message.stderr.len());
-        assert!(message.stderr.starts_with("error"), "{}", &message.stderr[..200.min(message.stderr.len())]);
+        assert!(
+            message.stderr.len() < 8_000,
+            "{} bytes of message",
+            message.stderr.len()
+        );
+        assert!(
+            message.stderr.starts_with("error"),
+            "{}",
+            &message.stderr[..200.min(message.stderr.len())]
+        );
     }
 }
 
 #[test]
 fn no_vulkan_driver() {
     let sandbox = Sandbox::new();
-    let env = [("VK_DRIVER_FILES", "/nonexistent.json"), ("VK_ICD_FILENAMES", "/nonexistent.json")];
-    let message = sandbox.run_with(&["run", &repo("examples/saxpy.k"), "--target", "gpu"], &env).error();
+    let env = [
+        ("VK_DRIVER_FILES", "/nonexistent.json"),
+        ("VK_ICD_FILENAMES", "/nonexistent.json"),
+    ];
+    let message = sandbox
+        .run_with(&["run", &repo("examples/saxpy.k"), "--target", "gpu"], &env)
+        .error();
     assert!(message.contains("mesa-vulkan-drivers"), "{message}");
     let env = [("KJIT_DEVICE", "no such card")];
-    let message = sandbox.run_with(&["run", &repo("examples/saxpy.k"), "--target", "gpu"], &env).error();
+    let message = sandbox
+        .run_with(&["run", &repo("examples/saxpy.k"), "--target", "gpu"], &env)
+        .error();
     assert!(message.contains("no such card"), "{message}");
 }
 
@@ -183,7 +247,10 @@ fn a_kernel_longer_than_the_software_driver_allows() {
         "ufunc spin(n: i32) -> i32 { let mut i: i32 = 0; while i < n { i += 1; } i }
          main { print(spin(full(4, 1_000_000, dtype = i32))); }",
     );
-    assert_eq!(sandbox.run(&["run", "long.k"]).ok(), "[1000000 1000000 1000000 1000000]\n");
+    assert_eq!(
+        sandbox.run(&["run", "long.k"]).ok(),
+        "[1000000 1000000 1000000 1000000]\n"
+    );
     let message = sandbox.run(&["run", "long.k", "--target", "gpu"]).error();
     assert!(message.contains("iterations"), "{message}");
 }
@@ -203,5 +270,9 @@ fn a_closed_pipe_is_not_an_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("waiting");
     assert!(output.status.success(), "{output:?}");
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -16,7 +16,10 @@ fn same_everywhere(name: &str, params: &[&str], expected: &[&str]) -> Sandbox {
         }
         let printed = sandbox.run(&args).ok();
         for text in expected {
-            assert!(printed.contains(text), "{name} {target:?} prints {printed:?}, not {text:?}");
+            assert!(
+                printed.contains(text),
+                "{name} {target:?} prints {printed:?}, not {text:?}"
+            );
         }
         match &first {
             None => first = Some(printed),
@@ -80,15 +83,22 @@ fn mandelbrot_saves_the_same_picture() {
         }
     }
     let (printed, _) = first.expect("at least one target");
-    let iterations: u64 =
-        printed.split_whitespace().last().and_then(|n| n.parse().ok()).expect("a number");
+    let iterations: u64 = printed
+        .split_whitespace()
+        .last()
+        .and_then(|n| n.parse().ok())
+        .expect("a number");
     assert_eq!(iterations, reference_iterations(192, 128, 256), "{printed}");
 }
 
 /// The same sum by a plain loop.
 fn reference_iterations(width: usize, height: usize, limit: u64) -> u64 {
     let linspace = |start: f32, stop: f32, n: usize, i: usize| -> f32 {
-        if i + 1 == n { stop } else { start + i as f32 * ((stop - start) / (n - 1) as f32) }
+        if i + 1 == n {
+            stop
+        } else {
+            start + i as f32 * ((stop - start) / (n - 1) as f32)
+        }
     };
     let mut total = 0;
     for row in 0..height {

@@ -8,8 +8,22 @@ use std::process::{Command, Output};
 pub const TARGETS: [&[&str]; 5] = [
     &["--target", "cpu"],
     &["--target", "parallel", "--threads", "1"],
-    &["--target", "parallel", "--threads", "2", "--schedule", "static"],
-    &["--target", "parallel", "--threads", "5", "--schedule", "dynamic"],
+    &[
+        "--target",
+        "parallel",
+        "--threads",
+        "2",
+        "--schedule",
+        "static",
+    ],
+    &[
+        "--target",
+        "parallel",
+        "--threads",
+        "5",
+        "--schedule",
+        "dynamic",
+    ],
     &["--target", "gpu"],
 ];
 
@@ -28,7 +42,9 @@ pub struct Ran {
 
 impl Sandbox {
     pub fn new() -> Sandbox {
-        Sandbox { dir: tempfile::tempdir().expect("a temporary folder") }
+        Sandbox {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -43,7 +59,13 @@ impl Sandbox {
     pub fn files(&self) -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(self.path())
             .expect("listing the folder")
-            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
             .collect();
         names.sort();
         names
@@ -80,15 +102,31 @@ impl Ran {
     /// The standard output of a run that must have succeeded in silence on stderr.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(0),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
         self.stdout
     }
 
     /// The message of a run that must have failed with exit code 1 and one error.
     #[track_caller]
     pub fn error(self) -> String {
-        assert_eq!(self.code, Some(1), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        let errors = self.stderr.lines().filter(|l| l.starts_with("error")).count();
+        assert_eq!(
+            self.code,
+            Some(1),
+            "stdout: {}\nstderr: {}",
+            self.stdout,
+            self.stderr
+        );
+        let errors = self
+            .stderr
+            .lines()
+            .filter(|l| l.starts_with("error"))
+            .count();
         assert_eq!(errors, 1, "one message expected:\n{}", self.stderr);
         assert!(!self.stderr.contains("internal error"), "{}", self.stderr);
         self.stderr
@@ -102,5 +140,9 @@ pub fn kjit() -> PathBuf {
 
 /// A path of the repository.
 pub fn repo(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path).to_string_lossy().into_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(path)
+        .to_string_lossy()
+        .into_owned()
 }
