@@ -506,3 +506,31 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         self.scope.push(value);
     }
 }
+
+/// Random bytes that `seed` determines; how many, too.
+pub fn seeded_bytes(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    // splitmix64 (G. Steele, D. Lea, C. Flood: Fast splittable pseudorandom number generators, 2014)
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    };
+    let words = 4 + next() % 1000;
+    (0..words).flat_map(|_| next().to_le_bytes()).collect()
+}
+
+/// Tries a property on the same random bytes each time: a test is a fact about the commit. A property may
+/// give up when the bytes run out.
+#[cfg(test)]
+pub(crate) fn cases(
+    count: u64,
+    mut property: impl FnMut(&mut arbitrary::Unstructured<'_>) -> arbitrary::Result<()>,
+) {
+    for seed in 0..count {
+        let bytes = seeded_bytes(seed);
+        // Running out of bytes is no failure.
+        let _ = property(&mut arbitrary::Unstructured::new(&bytes));
+    }
+}

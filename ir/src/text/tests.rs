@@ -3,7 +3,7 @@
 use super::*;
 use crate::verify::verify;
 use crate::{DType, Function, FunctionBuilder, Imm, Loc, Module, Opcode, Scalar, Type, Value};
-use arbtest::arbitrary::{self, Unstructured};
+use arbitrary::Unstructured;
 
 /// Every construct of the grammar, numbered and laid out as the printer does.
 const ALL: &str = include_str!("all.kir");
@@ -224,7 +224,7 @@ fn damaged_text_is_harmless() {
             assert_eq!(print_module(&parse_module(&printed).unwrap()), printed);
         }
     };
-    arbtest::arbtest(|u| {
+    crate::testing::cases(3000, |u| {
         let mut text = ALL.as_bytes().to_vec();
         for _ in 0..u.int_in_range(1..=3)? {
             let at = u.choose_index(text.len())?;
@@ -242,13 +242,12 @@ fn damaged_text_is_harmless() {
         }
         check(&String::from_utf8_lossy(&text));
         Ok(())
-    })
-    .budget_ms(1000);
+    });
 }
 
 #[test]
 fn random_functions_round_trip() {
-    arbtest::arbtest(|u| {
+    crate::testing::cases(1500, |u| {
         let mut module = Module::default();
         for n in 0..u.int_in_range(1..=2)? {
             let function = random_function(u, &format!("f{n}"))?;
@@ -256,8 +255,7 @@ fn random_functions_round_trip() {
         }
         round_trip(&print_module(&module));
         Ok(())
-    })
-    .budget_ms(1000);
+    });
 }
 
 /// A well-formed function of f32, i32 and bool values, ifs and loops.

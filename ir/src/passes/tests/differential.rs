@@ -130,12 +130,9 @@ fn apply(pass: fn(&mut Function) -> bool, func: &mut Function) -> bool {
 
 #[test]
 fn random_functions() {
-    arbtest::arbtest(|u| {
-        let seed: u64 = u.arbitrary()?;
+    for seed in 1000..1200 {
         Case::new(seed, 5 + (seed % 64) as u32).check_all();
-        Ok(())
-    })
-    .budget_ms(700);
+    }
 }
 
 /// Small functions, whose failures can be read.
