@@ -3,8 +3,8 @@
 use super::format_file;
 use crate::ast::dump;
 use crate::parser::parse_file;
+use crate::parser::tests::cases;
 use crate::source::Source;
-use arbtest::arbtest;
 
 fn format(text: &str) -> String {
     match format_file(&Source::new("test.k", text)) {
@@ -135,7 +135,7 @@ fn programs_keep_their_meaning() {
 #[test]
 fn any_layout_is_a_fixed_point() {
     let programs = programs();
-    arbtest(|u| {
+    cases(500, |u| {
         let text = u.choose(&programs)?;
         let source = Source::new("t", text.as_str());
         let mut out = String::new();
@@ -159,6 +159,5 @@ fn any_layout_is_a_fixed_point() {
             check_program(&out);
         }
         Ok(())
-    })
-    .budget_ms(1000);
+    });
 }

@@ -14,7 +14,7 @@ mod literals;
 mod statements;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::ast;
 use crate::diagnostic::{Code, Diagnostic};
