@@ -46,6 +46,8 @@ impl HostBuffer {
         if block.is_null() {
             return Err(too_large());
         }
+        // SAFETY: the block is this buffer's own, just allocated.
+        unsafe { crate::pages::prefer_large(block, size) };
         let pad = block.align_offset(ALIGN);
         // SAFETY: `pad < ALIGN`, and the block has `ALIGN` bytes more than `len`.
         let ptr = unsafe { NonNull::new_unchecked(block.add(pad)) };

@@ -30,6 +30,7 @@ pub mod exec;
 mod flat;
 pub mod io;
 pub mod nest;
+mod pages;
 pub mod program;
 pub mod reduce;
 pub mod report;
