@@ -6,13 +6,21 @@
 mod common;
 
 use common::quantile;
-use kjit_driver::{CompileOptions, CpuCode, KernelSpec, Program, Source, compile_cpu, scalar_kernel};
+use kjit_driver::{
+    CompileOptions, CpuCode, KernelSpec, Program, Source, compile_cpu, scalar_kernel,
+};
 use kjit_ir::{Access, DType};
 use std::time::Instant;
 
 const KERNELS: [(&str, &str); 4] = [
-    ("saxpy", "ufunc saxpy<T: float>(a: T, x: T, y: T) -> T { a * x + y }"),
-    ("discriminant", "ufunc discriminant<T: float>(a: T, b: T, c: T) -> T { sqrt(b * b - 4 * a * c) }"),
+    (
+        "saxpy",
+        "ufunc saxpy<T: float>(a: T, x: T, y: T) -> T { a * x + y }",
+    ),
+    (
+        "discriminant",
+        "ufunc discriminant<T: float>(a: T, b: T, c: T) -> T { sqrt(b * b - 4 * a * c) }",
+    ),
     (
         "mandelbrot",
         "ufunc mandelbrot<T: float>(cr: T, ci: T) -> i32 {
@@ -23,12 +31,18 @@ const KERNELS: [(&str, &str); 4] = [
             n
         }",
     ),
-    ("gaussian", "ufunc gaussian<T: float>(x: T, s: T) -> T { exp(-(x * x) / (2 * s * s)) / s }"),
+    (
+        "gaussian",
+        "ufunc gaussian<T: float>(x: T, s: T) -> T { exp(-(x * x) / (2 * s * s)) / s }",
+    ),
 ];
 
 fn main() {
     println!("microseconds, median of 200 warm compilations");
-    println!("{:<14} {:>9} {:>9} {:>9} {:>9}   first", "kernel", "check", "IR", "code", "total");
+    println!(
+        "{:<14} {:>9} {:>9} {:>9} {:>9}   first",
+        "kernel", "check", "IR", "code", "total"
+    );
     for (name, text) in KERNELS {
         for dtype in [DType::F32, DType::F64] {
             let first = compile(name, text, dtype);
@@ -54,7 +68,10 @@ fn compile(name: &str, text: &str, dtype: DType) -> [f64; 3] {
     let start = Instant::now();
     let program = Program::compile(Source::new("bench.k", text)).expect("the benchmark's source");
     let checked = start.elapsed();
-    let spec = KernelSpec::Ufunc { name: name.into(), generics: vec![dtype] };
+    let spec = KernelSpec::Ufunc {
+        name: name.into(),
+        generics: vec![dtype],
+    };
     let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).expect("a kernel");
     let lowered = start.elapsed();
     let access = vec![Access::Contiguous; kernel.arrays.len()];

@@ -10,7 +10,12 @@ mod common;
 mod hand;
 
 use common::{Contender, compare, geometric_mean, wanted};
-use kjit::{Array, DType, Engine, EngineOptions, KernelSpec, Program, Source};
+use kjit::{
+    Access, Array, CompileOptions, CpuCode, DType, Engine, EngineOptions, KernelSpec, Program,
+    Source,
+};
+use kjit_driver::{compile_cpu, scalar_kernel};
+use kjit_ir::abi::KernelStatus;
 
 const SOURCE: &str = "
 ufunc saxpy<T: float>(a: T, x: T, y: T) -> T { a * x + y }
@@ -63,7 +68,10 @@ fn main() {
     let mut ratios = Vec::new();
     ratios.extend(bench_dtype::<f32>(&program, &engine, hand::F32));
     ratios.extend(bench_dtype::<f64>(&program, &engine, hand::F64));
-    println!("geometric mean of kjit / hand: {:.3}", geometric_mean(&ratios));
+    println!(
+        "geometric mean of kjit / hand: {:.3}",
+        geometric_mean(&ratios)
+    );
 }
 
 fn bench_dtype<T: Float>(program: &Program, engine: &Engine, by_hand: hand::Loops<T>) -> Vec<f64> {
@@ -71,20 +79,33 @@ fn bench_dtype<T: Float>(program: &Program, engine: &Engine, by_hand: hand::Loop
     for (place, bytes) in SIZES {
         let n = bytes / size_of::<T>();
         let title = |name: &str| format!("{name} {} {place}", T::DTYPE);
-        if !["saxpy", "discriminant", "polynomial", "mandelbrot"].iter().any(|name| wanted(&title(name))) {
+        if !["saxpy", "discriminant", "polynomial", "mandelbrot"]
+            .iter()
+            .any(|name| wanted(&title(name)))
+        {
             continue; // and spare the making of its data
         }
         let data = |seed: f64| -> Vec<T> {
-            (0..n).map(|i| T::new(((i as f64 * 0.37 + seed) % 1.0) + 0.25)).collect()
+            (0..n)
+                .map(|i| T::new(((i as f64 * 0.37 + seed) % 1.0) + 0.25))
+                .collect()
         };
         let (a, x, y) = (data(0.1), data(0.2), data(0.3));
         let arrays = |list: &[&Vec<T>]| -> Vec<Array> {
-            list.iter().map(|v| Array::from_vec(v.to_vec(), &[n]).expect("an array")).collect()
+            list.iter()
+                .map(|v| Array::from_vec(v.to_vec(), &[n]).expect("an array"))
+                .collect()
         };
-        let spec = |name: &str| KernelSpec::Ufunc { name: name.into(), generics: vec![T::DTYPE] };
+        let spec = |name: &str| KernelSpec::Ufunc {
+            name: name.into(),
+            generics: vec![T::DTYPE],
+        };
 
         let mut inputs = arrays(&[&x, &y]);
-        inputs.insert(0, Array::from_vec(vec![T::new(2.5)], &[]).expect("a scalar"));
+        inputs.insert(
+            0,
+            Array::from_vec(vec![T::new(2.5)], &[]).expect("a scalar"),
+        );
         let mut z = vec![T::new(0.0); n];
         ratios.extend(versus(
             &title("saxpy"),
@@ -111,8 +132,12 @@ fn bench_dtype<T: Float>(program: &Program, engine: &Engine, by_hand: hand::Loop
         if n > 1 << 20 {
             continue; // Mandelbrot does not depend on memory
         }
-        let cr: Vec<T> = (0..n).map(|i| T::new(-2.25 + 3.0 * (i % 256) as f64 / 256.0)).collect();
-        let ci: Vec<T> = (0..n).map(|i| T::new(-1.0 + 2.0 * (i / 256) as f64 / (n as f64 / 256.0))).collect();
+        let cr: Vec<T> = (0..n)
+            .map(|i| T::new(-2.25 + 3.0 * (i % 256) as f64 / 256.0))
+            .collect();
+        let ci: Vec<T> = (0..n)
+            .map(|i| T::new(-1.0 + 2.0 * (i / 256) as f64 / (n as f64 / 256.0)))
+            .collect();
         let inputs = arrays(&[&cr, &ci]);
         let mut counts = vec![0i32; n];
         ratios.extend(versus(
@@ -135,15 +160,63 @@ fn versus(title: &str, n: usize, by_hand: impl FnMut(), call: Call) -> Option<f6
     let (engine, program, spec, inputs, out) = call;
     let mut outs = [Array::zeros(out, &[n]).expect("an array")];
     let kernel = engine.kernel(program, spec).expect("a kernel");
+    let mut bare = bare_kernel(program, spec, inputs, out, n);
     let ratios = compare(
         title,
         n,
         &mut [
             Contender::new("hand", by_hand),
             Contender::new("kjit", || {
-                engine.call_into(&kernel, inputs, &mut outs).expect("a call");
+                engine
+                    .call_into(&kernel, inputs, &mut outs)
+                    .expect("a call");
             }),
+            Contender::new("kjit, bare", &mut bare),
         ],
     );
-    Some(ratios[1])
+    Some(ratios[2])
+}
+
+/// The compiled loop alone, called as a hand-written one is: with the pointers at hand.
+fn bare_kernel(
+    program: &Program,
+    spec: &KernelSpec,
+    inputs: &[Array],
+    out: DType,
+    n: usize,
+) -> impl FnMut() {
+    let kernel = scalar_kernel(program, spec, CompileOptions::default()).expect("a kernel");
+    let mut out = Array::zeros(out, &[n]).expect("an array");
+    let mut access = Vec::new();
+    let mut args = Vec::new();
+    let mut steps = Vec::new();
+    for input in inputs {
+        let uniform = input.ndim() == 0;
+        access.push(if uniform {
+            Access::Uniform
+        } else {
+            Access::Contiguous
+        });
+        args.push(input.as_ptr().expect("an array on the host").cast_mut());
+        steps.push(if uniform {
+            0
+        } else {
+            input.dtype().size() as isize
+        });
+    }
+    access.push(Access::Contiguous);
+    args.push(out.bytes_mut().expect("an array on the host").as_mut_ptr());
+    steps.push(out.dtype().size() as isize);
+    let code = compile_cpu(&kernel, &access, CpuCode::Vector).expect("code");
+    assert_eq!(n % code.lanes(), 0);
+    let inputs = inputs.to_vec();
+    let (dims, status) = (n as isize, KernelStatus::default());
+    move || {
+        // The arrays are owned here, and so outlive every call.
+        let _ = (&inputs, &out);
+        let data = std::ptr::from_ref(&status).cast();
+        // SAFETY: all arrays are contiguous with `n` elements, or have one and are uniform; `n` is a multiple of
+        // the lanes; the output is an array of its own.
+        unsafe { code.call(args.as_ptr(), &dims, steps.as_ptr(), data) }
+    }
 }

@@ -29,8 +29,10 @@ macro_rules! loops {
             horner: |x, out| {
                 for (out, x) in out.iter_mut().zip(x) {
                     let mut p: $float = 1.0;
-                    for c in [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
-                    {
+                    for c in [
+                        0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4,
+                        0.3,
+                    ] {
                         p = p * x + c;
                     }
                     *out = p;
@@ -51,7 +53,10 @@ fn mandelbrot_f32(cr: &[f32], ci: &[f32], out: &mut [i32]) {
     for i in (0..out.len()).step_by(4) {
         // SAFETY: SSE2 is part of x86-64; i + 4 <= len of all three slices, and loads and stores are unaligned.
         unsafe {
-            let (cr, ci) = (_mm_loadu_ps(cr.as_ptr().add(i)), _mm_loadu_ps(ci.as_ptr().add(i)));
+            let (cr, ci) = (
+                _mm_loadu_ps(cr.as_ptr().add(i)),
+                _mm_loadu_ps(ci.as_ptr().add(i)),
+            );
             let (mut zr, mut zi, mut n) = (_mm_setzero_ps(), _mm_setzero_ps(), _mm_setzero_si128());
             for _ in 0..256 {
                 let (rr, ii) = (_mm_mul_ps(zr, zr), _mm_mul_ps(zi, zi));
@@ -76,7 +81,10 @@ fn mandelbrot_f64(cr: &[f64], ci: &[f64], out: &mut [i32]) {
     for i in (0..out.len()).step_by(2) {
         // SAFETY: as above, with two lanes.
         unsafe {
-            let (cr, ci) = (_mm_loadu_pd(cr.as_ptr().add(i)), _mm_loadu_pd(ci.as_ptr().add(i)));
+            let (cr, ci) = (
+                _mm_loadu_pd(cr.as_ptr().add(i)),
+                _mm_loadu_pd(ci.as_ptr().add(i)),
+            );
             let (mut zr, mut zi, mut n) = (_mm_setzero_pd(), _mm_setzero_pd(), _mm_setzero_si128());
             for _ in 0..256 {
                 let (rr, ii) = (_mm_mul_pd(zr, zr), _mm_mul_pd(zi, zi));
@@ -97,16 +105,24 @@ fn mandelbrot_f64(cr: &[f64], ci: &[f64], out: &mut [i32]) {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn mandelbrot_f32(cr: &[f32], ci: &[f32], out: &mut [i32]) {
-    scalar_mandelbrot(cr, ci, out, |zr, zi| zr * zr + zi * zi <= 4.0, |zr, zi, cr, ci| {
-        (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci)
-    });
+    scalar_mandelbrot(
+        cr,
+        ci,
+        out,
+        |zr, zi| zr * zr + zi * zi <= 4.0,
+        |zr, zi, cr, ci| (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci),
+    );
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn mandelbrot_f64(cr: &[f64], ci: &[f64], out: &mut [i32]) {
-    scalar_mandelbrot(cr, ci, out, |zr, zi| zr * zr + zi * zi <= 4.0, |zr, zi, cr, ci| {
-        (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci)
-    });
+    scalar_mandelbrot(
+        cr,
+        ci,
+        out,
+        |zr, zi| zr * zr + zi * zi <= 4.0,
+        |zr, zi, cr, ci| (zr * zr - zi * zi + cr, 2.0 * zr * zi + ci),
+    );
 }
 
 #[cfg(not(target_arch = "x86_64"))]

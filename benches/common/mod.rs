@@ -12,7 +12,10 @@ pub struct Contender<'a> {
 
 impl<'a> Contender<'a> {
     pub fn new(name: &'static str, run: impl FnMut() + 'a) -> Contender<'a> {
-        Contender { name, run: Box::new(run) }
+        Contender {
+            name,
+            run: Box::new(run),
+        }
     }
 }
 
@@ -26,7 +29,9 @@ const TURN: Duration = Duration::from_micros(250);
 
 /// Is this comparison asked for? Words on the command line must all occur in its title.
 pub fn wanted(title: &str) -> bool {
-    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+    let mut words = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"));
     words.all(|word| title.contains(&word))
 }
 
@@ -58,7 +63,10 @@ pub fn compare(title: &str, elements: usize, contenders: &mut [Contender]) -> Ve
     for (contender, seconds) in contenders.iter().zip(&fast) {
         let per_element = seconds * 1e9 / elements.max(1) as f64;
         let ratio = seconds / fast[0];
-        println!("{title:<26} {:<14} {per_element:>10.4} ns/element {ratio:>8.3} x", contender.name);
+        println!(
+            "{title:<26} {:<14} {per_element:>10.4} ns/element {ratio:>8.3} x",
+            contender.name
+        );
     }
     fast.iter().map(|seconds| seconds / fast[0]).collect()
 }
