@@ -115,7 +115,7 @@ impl Array {
         Array::from_storage(Storage::Device(storage), dtype, shape, &strides, 0)
     }
 
-    /// A view of storage; every element must lie inside it.
+    /// A view of storage; every element must lie inside it, and so must its offset where it has none.
     pub fn from_storage(
         storage: Storage,
         dtype: DType,
@@ -131,10 +131,18 @@ impl Array {
             strides: strides.to_vec(),
             offset,
         };
-        let inside = array.size() == 0
-            || array.extent().is_some_and(|(low, high)| {
-                low >= 0 && high <= array.storage_len() as i128 && strides.len() == shape.len()
-            });
+        if strides.len() != shape.len() {
+            return Err(RuntimeError::shape(format!(
+                "{} strides do not describe an array of shape {}",
+                strides.len(),
+                format_shape(shape)
+            )));
+        }
+        let inside = match array.extent() {
+            _ if array.size() == 0 => offset <= array.storage_len(),
+            Some((low, high)) => low >= 0 && high <= array.storage_len() as i128,
+            None => false,
+        };
         if !inside {
             return Err(RuntimeError::shape(format!(
                 "an array of {dtype} with shape {} does not lie inside its storage of {} bytes",
@@ -307,7 +315,7 @@ impl Array {
                     offset = offset.wrapping_add(stride.wrapping_mul(first as isize));
                     view.shape.push(count);
                     view.strides.push(if count > 1 {
-                        stride * step as isize
+                        stride.wrapping_mul(step as isize)
                     } else {
                         *stride
                     });
@@ -480,7 +488,11 @@ impl Array {
         let shared = match &self.storage {
             Storage::Host(_) if unique => None,
             Storage::Host(buffer) => Some(HostBuffer::from_bytes(buffer.as_slice())?),
-            Storage::Device(device) => Some(device.download()?),
+            Storage::Device(_) => {
+                // Checks that what came covers the elements.
+                *self = self.to_host()?;
+                None
+            }
         };
         if let Some(copy) = shared {
             self.storage = Storage::Host(Arc::new(copy));

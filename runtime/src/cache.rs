@@ -7,8 +7,10 @@ use kjit_driver::{
     CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, scalar_kernel,
 };
 use kjit_ir::analysis::cost;
+use kjit_ir::analysis::tree::walk;
 use kjit_ir::target::{BackendError, CompiledKernel};
-use kjit_ir::{Access, Function};
+use kjit_ir::verify::verify;
+use kjit_ir::{Access, ArrayMode, Form, Function, Opcode};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -16,8 +18,10 @@ use std::time::Instant;
 
 /// One kernel: its scalar IR, what it costs, and the code made of it so far.
 pub struct Kernel {
-    /// Optimised scalar IR, every array strided.
-    pub function: Function,
+    /// Optimised scalar IR, every array strided. Code was made of it, so it never changes.
+    pub(crate) function: Function,
+    /// Why it cannot be run, if so.
+    pub(crate) fault: Option<String>,
     /// Rough time per element of scalar code on one core.
     pub ns_per_element: f64,
     /// Has it loops, so that elements may take long, and some longer than others?
@@ -35,17 +39,34 @@ struct Variant {
 }
 
 impl Kernel {
-    /// A kernel of this scalar IR.
+    /// A kernel of this scalar IR: verified, without calls and nested returns, with its inputs ahead of its
+    /// outputs. Calling any other is an error.
     pub fn new(function: Function) -> Kernel {
+        let fault = fault_of(&function);
+        if fault.is_some() {
+            return Kernel {
+                function,
+                fault,
+                ns_per_element: 0.0,
+                has_loops: false,
+                variants: OnceLock::new(),
+            };
+        }
         let cost = cost::estimate(&function);
         // Trip counts are guesses; a loop handed to threads in vain costs less than one that is not.
         let guess = if cost.has_loops { 8.0 } else { 1.0 };
         Kernel {
             function,
+            fault,
             ns_per_element: cost.ns_per_element * guess,
             has_loops: cost.has_loops,
             variants: OnceLock::new(),
         }
+    }
+
+    /// Its scalar IR.
+    pub fn function(&self) -> &Function {
+        &self.function
     }
 
     /// The code for these access classes, compiled if this is the first request.
@@ -99,6 +120,39 @@ impl Kernel {
         });
         compiled.map_err(RuntimeError::from)
     }
+}
+
+/// Why a function is no kernel that the engine can run: its calls bind inputs and outputs by their order, and
+/// code of malformed IR could do anything.
+fn fault_of(function: &Function) -> Option<String> {
+    let name = &function.name;
+    if let Err(errors) = verify(function, None) {
+        let first = errors.errors.first().map_or("", |e| e.message.as_str());
+        return Some(format!("kernel {name} is malformed: {first}"));
+    }
+    if !function.is_kernel() || function.form != Form::Scalar {
+        return Some(format!("{name} is not a kernel in scalar form"));
+    }
+    let mut nested = None;
+    walk(function, &mut |block, inst| {
+        let op = function.inst(inst).op;
+        if op == Opcode::Call || op == Opcode::Return && block != function.entry {
+            nested = Some(op);
+        }
+    });
+    if let Some(op) = nested {
+        return Some(format!("kernel {name} still has a nested `{op}`"));
+    }
+    let modes = function.arrays.iter().map(|a| a.mode);
+    if modes.clone().any(|mode| mode == ArrayMode::InOut) {
+        return Some(format!(
+            "kernel {name} has an array that is input and output"
+        ));
+    }
+    let outputs_last = modes
+        .filter(|mode| *mode != ArrayMode::Index)
+        .is_sorted_by_key(|mode| mode == ArrayMode::Out);
+    (!outputs_last).then(|| format!("kernel {name} has an input behind an output"))
 }
 
 /// Kernels by program, specification and options.

@@ -316,6 +316,8 @@ impl Engine {
             && let [array] = inputs
             && input == 0
             && array.dtype() == dtype
+            // As bytes, bools may be other than 0 and 1.
+            && dtype != DType::Bool
             && array.shape() == shape
         {
             let array = self.host_inputs(inputs)?.remove(0);
@@ -505,6 +507,9 @@ fn check_call(
     outputs: &[DType],
     casting: Casting,
 ) -> Result<()> {
+    if let Some(fault) = &kernel.fault {
+        return Err(RuntimeError::value(fault));
+    }
     let arrays = &kernel.function.arrays;
     let of_mode = |mode: ArrayMode| arrays.iter().filter(move |a| a.mode == mode);
     for (word, mode, given) in [
@@ -520,19 +525,17 @@ fn check_call(
         }
     }
     for (param, array) in of_mode(ArrayMode::In).zip(inputs) {
-        if !can_cast(array.dtype(), param.dtype, Casting::Safe) {
+        let from = array.dtype();
+        if !from.is_supported() || !can_cast(from, param.dtype, Casting::Safe) {
             return Err(RuntimeError::dtype(format!(
                 "input `{}` of {} is {}, not {}",
-                param.name,
-                kernel.function.name,
-                param.dtype,
-                array.dtype()
+                param.name, kernel.function.name, param.dtype, from
             ))
             .help(format!("convert it with `as {}`", param.dtype)));
         }
     }
     for (param, dtype) in of_mode(ArrayMode::Out).zip(outputs) {
-        if !can_cast(param.dtype, *dtype, casting) {
+        if !dtype.is_supported() || !can_cast(param.dtype, *dtype, casting) {
             return Err(RuntimeError::dtype(format!(
                 "output `{}` of {} is {} and does not go into an array of {dtype}",
                 param.name, kernel.function.name, param.dtype
@@ -544,6 +547,9 @@ fn check_call(
 
 /// Do two of its elements share memory (or might they)?
 fn overlaps_itself(array: &Array) -> bool {
+    if array.size() == 0 {
+        return false;
+    }
     let mut axes: Few<(usize, usize)> = array
         .strides()
         .iter()

@@ -3,8 +3,8 @@
 //! Kernels are compiled for operands that are contiguous or do not move, because that is the code that
 //! vectorises. Every other operand (strided, unaligned, of another dtype) is copied, a block at a time,
 //! to contiguous scratch memory that stays in the innermost cache. A block's last elements, too few
-//! for whole vectors, run on a copy padded with the last valid element; nothing past an array's end is
-//! ever read or written.
+//! for whole vectors, run on a copy padded with the last valid element (or as scalar code, where padding
+//! could loop for ever); nothing past an array's end is ever read or written.
 
 use crate::cache::Kernel;
 use crate::dtype::cast::cast_block;
@@ -77,6 +77,8 @@ struct Param {
 pub struct Execution<'a> {
     kernel: &'a Kernel,
     code: &'a dyn CompiledKernel,
+    /// Code for the elements that do not fill a vector, where they cannot be padded.
+    tail: Option<&'a dyn CompiledKernel>,
     interp: bool,
     lanes: usize,
     nest: LoopNest,
@@ -173,6 +175,13 @@ impl<'a> Execution<'a> {
         let code_kind = code;
         let code = kernel.code(&access, code_kind, stats)?;
         let lanes = code.lanes().max(1);
+        // Padding has positions past the end, for which a loop of the kernel may never end.
+        let no_padding = has_index && kernel.has_loops && !nest.inner().is_multiple_of(lanes);
+        let tail = if no_padding {
+            Some(kernel.code(&access, CpuCode::Scalar, stats)?)
+        } else {
+            None
+        };
 
         let copied: usize = params
             .iter()
@@ -199,6 +208,7 @@ impl<'a> Execution<'a> {
         Ok(Execution {
             kernel,
             code,
+            tail,
             interp: code_kind == CpuCode::Interp,
             lanes,
             nest,
@@ -289,12 +299,21 @@ impl<'a> Execution<'a> {
         if main > 0 {
             // SAFETY: every parameter has `main` elements at its argument, with the steps of the
             // access classes the code was made for; `main` is a multiple of the lanes.
-            unsafe { self.call(&args, main, &steps, &status) };
+            unsafe { call(self.code, &args, main, &steps, &status) };
         }
         let rest = n - main;
         if rest > 0 {
-            // SAFETY: `rest` elements follow the first `main`; scratch has room for a vector.
-            unsafe { self.run_tail(&args, main, rest, &steps, scratch, &status) };
+            if let Some(tail) = self.tail {
+                let mut args = args.clone();
+                for (arg, step) in args.iter_mut().zip(&steps) {
+                    *arg = arg.wrapping_offset(main as isize * step);
+                }
+                // SAFETY: `rest` elements follow the first `main`; this code takes any number.
+                unsafe { call(tail, &args, rest, &steps, &status) };
+            } else {
+                // SAFETY: `rest` elements follow the first `main`; scratch has room for a vector.
+                unsafe { self.run_tail(&args, main, rest, &steps, scratch, &status) };
+            }
         }
         if copies {
             // SAFETY: as for the copy in.
@@ -316,15 +335,6 @@ impl<'a> Execution<'a> {
             next.advance(n);
         }
         Ok(())
-    }
-
-    /// # Safety
-    /// As [`CompiledKernel::call`].
-    unsafe fn call(&self, args: &[*mut u8], n: usize, steps: &[isize], status: &KernelStatus) {
-        let dims = n as isize;
-        let data = std::ptr::from_ref(status).cast::<u8>();
-        // SAFETY: the caller's promise.
-        unsafe { self.code.call(args.as_ptr(), &dims, steps.as_ptr(), data) }
     }
 
     /// Runs the last `rest` elements, fewer than a vector, on copies padded with the last one.
@@ -367,7 +377,7 @@ impl<'a> Execution<'a> {
             padded.push(place);
         }
         // SAFETY: every parameter has a whole vector at `padded`.
-        unsafe { self.call(&padded, self.lanes, steps, status) };
+        unsafe { call(self.code, &padded, self.lanes, steps, status) };
         for ((param, arg), place) in self.params.iter().zip(args).zip(&padded) {
             let writes = matches!(param.mode, ArrayMode::Out | ArrayMode::InOut);
             if writes && matches!(param.feed, Feed::Run | Feed::Linear | Feed::Given) {
@@ -464,6 +474,23 @@ impl<'a> Execution<'a> {
         }
         Err(reported(trap))
     }
+}
+
+/// Calls code for `n` elements.
+///
+/// # Safety
+/// As [`CompiledKernel::call`].
+unsafe fn call(
+    code: &dyn CompiledKernel,
+    args: &[*mut u8],
+    n: usize,
+    steps: &[isize],
+    status: &KernelStatus,
+) {
+    let dims = n as isize;
+    let data = std::ptr::from_ref(status).cast::<u8>();
+    // SAFETY: the caller's promise.
+    unsafe { code.call(args.as_ptr(), &dims, steps.as_ptr(), data) }
 }
 
 /// Do all elements that the nest visits lie in the operand's memory?

@@ -65,7 +65,9 @@ pub(crate) fn run(
     // and every uniform one has one; the output is the only handle of its memory, so it overlaps no input;
     // `size` is a multiple of the lanes.
     let call = || unsafe { code.call(args.as_ptr(), &dims, steps.as_ptr(), data) };
-    stats.small_call(bytes_read, size * out.dtype().size(), call);
+    // How long loops take is a guess: such a call may not be small.
+    let exact = kernel.has_loops;
+    stats.small_call(exact, bytes_read, size * out.dtype().size(), call);
     Some(Ok(()))
 }
 

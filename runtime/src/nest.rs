@@ -44,6 +44,15 @@ pub struct LoopNest {
 impl LoopNest {
     /// Plans the loops over `shape`.
     pub fn plan(shape: &[usize], operands: &[Layout], order: Order) -> LoopNest {
+        if shape.contains(&0) {
+            // The other extents may be so large that their products mean nothing.
+            return LoopNest {
+                extents: smallvec![0],
+                strides: operands.iter().map(|o| o.size as isize).collect(),
+                starts: smallvec![0; operands.len()],
+                size: 0,
+            };
+        }
         let mut axes: Few<usize> = (0..shape.len()).filter(|a| shape[*a] != 1).collect();
         if order == Order::Any {
             sort_axes(&mut axes, operands);
@@ -52,11 +61,7 @@ impl LoopNest {
             // One element: the last axis tells arrays of one element from repeated scalars.
             axes.push(shape.len() - 1);
         }
-        let size = if shape.contains(&0) {
-            0
-        } else {
-            axes.iter().map(|a| shape[*a]).product()
-        };
+        let size = axes.iter().map(|a| shape[*a]).product();
         let mut starts: Few<isize> = smallvec![0; operands.len()];
         let mut extents: Few<usize> = Few::new();
         // Per axis the steps of all operands; merged as we go, transposed at the end.
@@ -66,7 +71,7 @@ impl LoopNest {
             let extent = shape[axis];
             let mut of_axis: Few<isize> = operands.iter().map(|o| o.strides[axis]).collect();
             let backwards = of_axis.iter().all(|s| *s <= 0) && of_axis.iter().any(|s| *s < 0);
-            if order == Order::Any && backwards && extent > 0 {
+            if order == Order::Any && backwards {
                 for (start, step) in starts.iter_mut().zip(&mut of_axis) {
                     *start += *step * (extent - 1) as isize;
                     *step = -*step;

@@ -1,7 +1,9 @@
 //! Views, slices, broadcasting, copy on write.
 
-use crate::{Array, Result, SliceIndex, broadcast_shapes};
+use crate::array::Storage;
+use crate::{Array, DeviceStorage, HostBuffer, Result, SliceIndex, broadcast_shapes};
 use kjit_ir::{DType, Scalar};
+use std::sync::Arc;
 
 fn counting(shape: &[usize]) -> Array {
     let n = shape.iter().product::<usize>() as i32;
@@ -188,5 +190,79 @@ fn elements() -> Result<()> {
     );
     assert_eq!(table.as_slice::<i32>().unwrap().len(), 6);
     assert!(Array::zeros(DType::F16, &[2])?.cast(DType::F32).is_err());
+    Ok(())
+}
+
+/// No storage, offset, strides or shape that a caller makes up lead outside of memory, or to a panic.
+#[test]
+fn views_of_storage_are_checked() -> Result<()> {
+    let view = |bytes: usize, shape: &[usize], strides: &[isize], offset: usize| {
+        let storage = Storage::Host(Arc::new(HostBuffer::zeroed(bytes)?));
+        Array::from_storage(storage, DType::I32, shape, strides, offset)
+    };
+    assert!(view(16, &[4], &[4], 0)?.is_contiguous());
+    for (shape, strides, offset) in [
+        (&[4usize][..], &[4isize][..], 4),
+        (&[4], &[5], 0),
+        (&[4], &[-4], 8),
+        (&[2, 2], &[isize::MAX, isize::MAX], 0),
+        (&[2, 2], &[isize::MIN, isize::MIN], 16),
+        (&[4], &[4, 4], 0),
+        (&[4], &[], 0),
+        // Without elements too: they are sliced, broadcast and copied as others are.
+        (&[0], &[], 0),
+        (&[0], &[4], 17),
+        (&[0], &[4], usize::MAX),
+    ] {
+        let view = view(16, shape, strides, offset);
+        assert!(view.is_err(), "{shape:?} {strides:?} {offset}");
+    }
+    let empty = view(16, &[0], &[4], 16)?;
+    assert_eq!(empty.bytes(), Some(&[][..]));
+    Ok(())
+}
+
+/// Extents whose product overflows, in arrays without elements.
+#[test]
+fn huge_shapes_without_elements() -> Result<()> {
+    let huge = Array::zeros(DType::I64, &[0, 1 << 40, 1 << 40])?;
+    let every = step(None, None, 1 << 30);
+    let part = huge.slice(&[SliceIndex::ALL, every, every])?;
+    assert_eq!(part.shape(), [0, 1 << 10, 1 << 10]);
+    assert!(part.to_contiguous()?.to_vec::<i64>()?.is_empty());
+    let wide = counting(&[1, 1, 1]).broadcast_to(&[usize::MAX, usize::MAX, 0])?;
+    assert_eq!(wide.size(), 0);
+    assert!(wide.cast(DType::F32)?.to_vec::<f32>()?.is_empty());
+    Ok(())
+}
+
+/// Device memory that gives fewer bytes than it says.
+struct Short;
+
+impl DeviceStorage for Short {
+    fn len(&self) -> usize {
+        64
+    }
+
+    fn download(&self) -> Result<HostBuffer> {
+        HostBuffer::zeroed(8)
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+}
+
+#[test]
+fn short_downloads_are_errors() -> Result<()> {
+    let mut array = Array::from_device(Arc::new(Short), DType::I32, &[16])?;
+    assert!(array.to_host().is_err());
+    assert!(array.make_mut().is_err());
+    assert!(
+        array
+            .assign(&[], &Array::scalar(Scalar::int(DType::I32, 1)))
+            .is_err()
+    );
+    assert!(array.bytes_mut().is_err());
     Ok(())
 }

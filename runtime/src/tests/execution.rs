@@ -1,9 +1,10 @@
 //! Kernels over every kind of layout, on every kind of code and schedule.
 
 use super::Rng;
-use crate::{Array, Engine, EngineOptions, Kernel, Schedule, SliceIndex, Target};
+use crate::{Array, Engine, EngineOptions, Kernel, ReduceOp, Schedule, SliceIndex, Target};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, Opcode, Trap, TrapKind,
+    Type, passes,
 };
 
 pub(super) fn param(name: &str, dtype: DType, mode: ArrayMode) -> ArrayParam {
@@ -279,6 +280,155 @@ fn wrong_calls() {
         Engine::new(no_threads).unwrap_err().message,
         "the number of threads cannot be 0"
     );
+}
+
+/// `z = steps from 100 - index down to 0`, which never ends for an index past 100.
+fn countdown() -> Function {
+    let mut b = FunctionBuilder::new("countdown");
+    let x = b.array(param("x", DType::I64, ArrayMode::In));
+    let i = b.array(param("i", DType::I64, ArrayMode::Index));
+    let z = b.array(param("z", DType::I64, ArrayMode::Out));
+    let (x, i) = (b.load(x), b.load(i));
+    let hundred = b.int(DType::I64, 100);
+    let (zero, one) = (b.int(DType::I64, 0), b.int(DType::I64, 1));
+    let from = b.binary(Opcode::Sub, hundred, i);
+    let number = Type::scalar(DType::I64);
+    let steps = b.loop_(&[from, x], &[number], |b, state| {
+        let done = b.binary(Opcode::Eq, state[0], zero);
+        b.if_else(done, &[], |b| b.break_(&[state[1]]), |b| b.yield_(&[]));
+        let left = b.binary(Opcode::Sub, state[0], one);
+        let count = b.binary(Opcode::Add, state[1], one);
+        b.continue_(&[left, count]);
+    });
+    b.store(z, steps[0]);
+    b.ret(&[])
+}
+
+/// Lanes that only fill a vector have no position of their own: a loop that ends for every element ends.
+#[test]
+fn loops_over_positions_end() {
+    let kernel = Kernel::new(countdown());
+    for engine in engines() {
+        let x = Array::from_vec((0..101i64).collect(), &[101]).unwrap();
+        let out = engine
+            .call(&kernel, std::slice::from_ref(&x), &[101], &[DType::I64])
+            .unwrap()
+            .remove(0);
+        assert_eq!(out.to_vec::<i64>().unwrap(), [100; 101], "{engine:?}");
+        let sum = engine
+            .reduce_call(&kernel, &[x], &[101], DType::I64, ReduceOp::Sum)
+            .unwrap();
+        assert_eq!(sum.as_int(), 10_100);
+    }
+}
+
+/// Functions that are no kernels in the form the engine binds: an error, and nothing is run.
+#[test]
+fn malformed_kernels_are_refused() {
+    use kjit_ir::{ArrayRef, Imm};
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let x = Array::from_vec((0..16i64).collect(), &[16]).unwrap();
+    let refusal = |function: Function, inputs: &[Array]| {
+        let kernel = Kernel::new(function);
+        let into = engine.call_into(&kernel, inputs, &mut [x.clone()]);
+        let new = engine.call(&kernel, inputs, &[16], &[DType::I64]);
+        let value = engine.reduce_call(&kernel, inputs, &[16], DType::I64, ReduceOp::Sum);
+        let message = new.unwrap_err().message;
+        assert_eq!(into.unwrap_err().message, message);
+        assert_eq!(value.unwrap_err().message, message);
+        message
+    };
+    let three = [x.clone(), x.clone(), x.clone()];
+    let mut outputs_first = saxpy();
+    outputs_first.arrays.rotate_right(1);
+    for inst in &mut outputs_first.insts {
+        if let Imm::Array(array) = &mut inst.imm {
+            *array = ArrayRef::new((array.index() + 1) % 4);
+        }
+    }
+    assert_eq!(
+        refusal(outputs_first, &three),
+        "kernel saxpy has an input behind an output"
+    );
+    let mut writes_input = saxpy();
+    for inst in &mut writes_input.insts {
+        if inst.op == Opcode::Store {
+            inst.imm = Imm::Array(ArrayRef::new(0));
+        }
+    }
+    assert!(refusal(writes_input, &three).starts_with("kernel saxpy is malformed: "));
+    let mut both = saxpy();
+    both.arrays[3].mode = ArrayMode::InOut;
+    assert_eq!(
+        refusal(both, &three),
+        "kernel saxpy has an array that is input and output"
+    );
+    assert_eq!(
+        refusal(passes::vectorize(&saxpy()), &three),
+        "saxpy is not a kernel in scalar form"
+    );
+    let mut b = FunctionBuilder::new("early");
+    let input = b.array(param("x", DType::I64, ArrayMode::In));
+    let z = b.array(param("z", DType::I64, ArrayMode::Out));
+    let value = b.load(input);
+    let zero = b.int(DType::I64, 0);
+    let stop = b.binary(Opcode::Lt, value, zero);
+    b.if_else(stop, &[], |b| b.yield_(&[]), |b| b.yield_(&[]));
+    b.store(z, value);
+    let mut early = b.ret(&[]);
+    let arm = early.insts.iter_mut().find(|i| i.op == Opcode::Yield);
+    arm.unwrap().op = Opcode::Return;
+    assert_eq!(
+        refusal(early, &three[..1]),
+        "kernel early still has a nested `return`"
+    );
+    assert_eq!(x.to_vec::<i64>().unwrap(), (0..16).collect::<Vec<i64>>());
+}
+
+/// Arrays of dtypes that nothing computes with yet are errors, also where they would convert safely.
+#[test]
+fn reserved_dtypes_are_refused() {
+    let mut b = FunctionBuilder::new("copy");
+    let x = b.array(param("x", DType::F32, ArrayMode::In));
+    let z = b.array(param("z", DType::F32, ArrayMode::Out));
+    let value = b.load(x);
+    b.store(z, value);
+    let kernel = Kernel::new(b.ret(&[]));
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let half = Array::zeros(DType::F16, &[64]).unwrap();
+    let error = engine.call(&kernel, &[half], &[64], &[DType::F32]);
+    assert_eq!(
+        error.unwrap_err().message,
+        "input `x` of copy is f32, not f16"
+    );
+    let single = Array::zeros(DType::F32, &[64]).unwrap();
+    let mut outs = [Array::zeros(DType::C64, &[64]).unwrap()];
+    assert_eq!(
+        engine
+            .call_into(&kernel, &[single], &mut outs)
+            .unwrap_err()
+            .message,
+        "output `z` of copy is f32 and does not go into an array of c64"
+    );
+}
+
+/// Where there are no elements, the extents of the other axes may be anything.
+#[test]
+fn nothing_of_a_huge_shape() {
+    let kernel = Kernel::new(saxpy());
+    let shape = [1 << 40, 1 << 40, 0];
+    let one = Array::from_vec(vec![1i64], &[1, 1, 1]).unwrap();
+    let inputs = [one.clone(), one.clone(), one];
+    for engine in engines() {
+        let outs = engine
+            .call(&kernel, &inputs, &shape, &[DType::I64])
+            .unwrap();
+        assert_eq!(outs[0].shape(), shape);
+        let mut outs = [Array::zeros(DType::F64, &shape).unwrap()];
+        engine.call_into(&kernel, &inputs, &mut outs).unwrap();
+        let sum = engine.reduce_call(&kernel, &inputs, &shape, DType::I64, ReduceOp::Sum);
+        assert_eq!(sum.unwrap().as_int(), 0);
+    }
 }
 
 /// Results go into arrays that are there: in place where they own their memory, else into fresh memory,

@@ -2,8 +2,13 @@
 
 use super::Rng;
 use super::execution::{engines, param};
-use crate::{Array, Engine, EngineOptions, Kernel, ReduceOp, Target};
-use kjit_ir::{ArrayMode, DType, Function, FunctionBuilder, Opcode, Scalar};
+use crate::{
+    Array, Engine, EngineOptions, HostBuffer, Kernel, KernelSpec, Program, ReduceOp, Target,
+};
+use kjit_driver::Source;
+use kjit_ir::{
+    ArrayMode, DType, Function, FunctionBuilder, FusedExpr, FusedNode, FusedOp, Loc, Opcode, Scalar,
+};
 
 /// The tree as ../reduce.rs words it, literally.
 fn naive_sum(values: &[f32]) -> f32 {
@@ -236,5 +241,28 @@ fn dtypes() {
             .reduce_call(&kernel, &[none], &[0], dtype, ReduceOp::Sum)
             .unwrap();
         assert_eq!(sum.to_f64(), 0.0);
+    }
+}
+
+/// A bool is what is not 0, also where it was read from foreign bytes.
+#[test]
+fn bools_of_any_byte() {
+    let bytes = HostBuffer::from_bytes(&[0, 1, 2, 255, 0x80]).unwrap();
+    let x = Array::from_buffer(bytes, DType::Bool, &[5]).unwrap();
+    let program = Program::compile(Source::new("x.k", "")).unwrap();
+    let spec = KernelSpec::Fused(FusedExpr {
+        inputs: vec![DType::Bool],
+        nodes: vec![FusedNode {
+            op: FusedOp::Input(0),
+            args: vec![],
+            loc: Loc::default(),
+        }],
+        outputs: vec![(0, 0)],
+    });
+    for engine in engines() {
+        let inputs = std::slice::from_ref(&x);
+        let of = |op| engine.reduce(&program, &spec, inputs, &[5], DType::Bool, op);
+        assert_eq!(of(ReduceOp::Sum).unwrap().as_int(), 4, "{engine:?}");
+        assert_eq!(of(ReduceOp::ArgMax).unwrap().as_int(), 1, "{engine:?}");
     }
 }
