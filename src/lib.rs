@@ -21,18 +21,25 @@
 //! # Ok::<(), kjit::RuntimeError>(())
 //! ```
 //!
+//! [`kernel!`] checks a source text while the crate that contains it builds; this one does not build:
+//!
+//! ```compile_fail
+//! let source = kjit::kernel!("ufunc f(x: f32) -> f32 { y }");
+//! ```
+//!
 //! The primary types: [`Program`] is checked source; [`Ufunc`] one of its functions; [`Array`] a
 //! strided n-dimensional array; [`Engine`] where and how to run; [`run`] executes a program's `main`.
 
 pub use kjit_driver::{
-    Code, CompileError, CompileOptions, CpuCode, Diagnostic, KernelSpec, Program, Source, format_source,
+    Code, CompileError, CompileOptions, CpuCode, Diagnostic, KernelSpec, Program, Source,
+    format_source,
 };
 pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec};
 pub use kjit_macros::kernel;
 pub use kjit_runtime::io::check_save;
 pub use kjit_runtime::{
-    Arg, Array, Element, Engine, EngineOptions, ErrorKind, HostBuffer, Progress, ReduceOp, Result, RunOptions, RuntimeError,
-    Schedule, SliceIndex, Stats, Storage, Target, Ufunc, c_strides, check_save_path, describe_targets, format_array,
-    generate, gpu_available, io_reason, load, render_diagnostics, render_error, run, save,
-    write_file,
+    Arg, Array, Element, Engine, EngineOptions, ErrorKind, HostBuffer, Progress, ReduceOp, Result,
+    RunOptions, RuntimeError, Schedule, SliceIndex, Stats, Storage, Target, Ufunc, c_strides,
+    check_save_path, describe_targets, format_array, generate, gpu_available, io_reason, load,
+    render_diagnostics, render_error, run, save, write_file,
 };

@@ -28,7 +28,11 @@ fn blocks(page: &str) -> Vec<Block> {
     for (number, line) in page.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(info)) => {
-                open = Some(Block { info: info.trim().to_string(), text: String::new(), line: number + 1 })
+                open = Some(Block {
+                    info: info.trim().to_string(),
+                    text: String::new(),
+                    line: number + 1,
+                })
             }
             (Some(_), Some(_)) => list.extend(open.take()),
             (Some(block), None) => {
@@ -46,23 +50,36 @@ fn run_page(path: &str) -> usize {
     let list = blocks(&page);
     let mut ran = 0;
     for (n, block) in list.iter().enumerate() {
-        let Some(info) = block.info.strip_prefix('k') else { continue };
+        let Some(info) = block.info.strip_prefix('k') else {
+            continue;
+        };
         let place = format!("{path}:{}", block.line);
         let source = Source::new(place.as_str(), block.text.as_str());
         let program = Program::compile(source.clone());
         ran += 1;
         if let Some(code) = info.strip_prefix(",error=") {
-            let errors = program.err().unwrap_or_else(|| panic!("{place}: accepted, not {code}"));
+            let errors = program
+                .err()
+                .unwrap_or_else(|| panic!("{place}: accepted, not {code}"));
             let codes: Vec<&str> = errors.iter().map(|e| e.code.as_str()).collect();
-            assert_eq!(codes, [code], "{}", render_diagnostics(&errors, &source, false));
+            assert_eq!(
+                codes,
+                [code],
+                "{}",
+                render_diagnostics(&errors, &source, false)
+            );
             continue;
         }
-        let program = program.unwrap_or_else(|list| panic!("{}", render_diagnostics(&list, &source, false)));
+        let program =
+            program.unwrap_or_else(|list| panic!("{}", render_diagnostics(&list, &source, false)));
         if info == ",check" || program.host().is_none() {
             continue;
         }
         assert_eq!(info, "", "{place}: unknown block {}", block.info);
-        let expected = list.get(n + 1).filter(|next| next.info == "text").map(|next| next.text.as_str());
+        let expected = list
+            .get(n + 1)
+            .filter(|next| next.info == "text")
+            .map(|next| next.text.as_str());
         for target in [Target::Cpu, Target::Parallel] {
             let printed = run_program(&program, target).unwrap_or_else(|e| panic!("{place}: {e}"));
             if let Some(expected) = expected {
@@ -74,10 +91,17 @@ fn run_page(path: &str) -> usize {
 }
 
 fn run_program(program: &Program, target: Target) -> kjit::Result<String> {
-    let engine = Engine::new(EngineOptions { target, ..Default::default() })?;
+    let engine = Engine::new(EngineOptions {
+        target,
+        ..Default::default()
+    })?;
     let folder = tempfile::tempdir().expect("a folder");
     let mut out = Vec::new();
-    let options = RunOptions { params: vec![], out: &mut out, base_dir: Some(folder.path().to_path_buf()) };
+    let options = RunOptions {
+        params: vec![],
+        out: &mut out,
+        base_dir: Some(folder.path().to_path_buf()),
+    };
     kjit::run(&engine, program, options)?;
     Ok(String::from_utf8(out).expect("UTF-8"))
 }

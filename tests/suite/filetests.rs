@@ -15,7 +15,11 @@ fn run_filetests_hold_on_every_backend() {
     let engines = engines();
     let mut checked = 0;
     for path in files("tests/filetests/run", "k") {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         let text = std::fs::read_to_string(&path).expect("a filetest");
         let source = Source::new(name.as_str(), text.as_str());
         let program = match Program::compile(source.clone()) {
@@ -23,7 +27,9 @@ fn run_filetests_hold_on_every_backend() {
             Err(list) => panic!("{}", render_diagnostics(&list, &source, false)),
         };
         for (number, line) in text.lines().enumerate() {
-            let Some(test) = line.trim().strip_prefix("// run:") else { continue };
+            let Some(test) = line.trim().strip_prefix("// run:") else {
+                continue;
+            };
             for (backend, engine) in &engines {
                 if let Err(why) = run_line(&program, engine, test) {
                     panic!("{name}:{}: {backend}: {why}", number + 1);
@@ -48,13 +54,20 @@ fn run_line(program: &Arc<Program>, engine: &kjit::Engine, test: &str) -> Result
         .collect::<Result<Vec<Arg>, _>>()?;
     let outputs = Ufunc::new(program, name.trim())
         .and_then(|f| f.call(engine, &args))
-        .and_then(|list| list.iter().map(Array::to_host).collect::<kjit::Result<Vec<_>>>());
+        .and_then(|list| {
+            list.iter()
+                .map(Array::to_host)
+                .collect::<kjit::Result<Vec<_>>>()
+        });
     match (outputs, fails) {
         (Err(error), true) if error.to_string().contains(expected.trim()) => Ok(()),
         (Err(error), _) => Err(format!("fails: {error}")),
         (Ok(_), true) => Err(format!("does not fail with {expected}")),
         (Ok(outputs), false) => {
-            let expected = split_top(expected).iter().map(|e| parse_array(e)).collect::<Result<Vec<_>, _>>()?;
+            let expected = split_top(expected)
+                .iter()
+                .map(|e| parse_array(e))
+                .collect::<Result<Vec<_>, _>>()?;
             if expected.len() != outputs.len() {
                 return Err(format!("{} outputs, not {}", outputs.len(), expected.len()));
             }

@@ -1,6 +1,7 @@
 //! The tests of the whole: filetests, documentation, and programs and arrays at random.
 
 mod docs;
+mod embedding;
 mod filetests;
 mod passes;
 mod random;

@@ -1,6 +1,6 @@
 //! Backends to run on, values in text, and expectations that can be blessed.
 
-use kjit::{Array, DType, Engine, EngineOptions, Schedule, Scalar, Target};
+use kjit::{Array, DType, Engine, EngineOptions, Scalar, Schedule, Target};
 use std::path::{Path, PathBuf};
 
 /// A path of the repository.
@@ -30,24 +30,50 @@ pub fn engines() -> Vec<(&'static str, Engine)> {
     };
     let engine = |options| Engine::new(options).unwrap_or_else(|e| panic!("no engine: {e}"));
     vec![
-        ("interp", engine(EngineOptions { interp: true, ..options() })),
-        ("scalar", engine(EngineOptions { scalar: true, ..options() })),
+        (
+            "interp",
+            engine(EngineOptions {
+                interp: true,
+                ..options()
+            }),
+        ),
+        (
+            "scalar",
+            engine(EngineOptions {
+                scalar: true,
+                ..options()
+            }),
+        ),
         ("vector", engine(options())),
         ("parallel", engine(parallel)),
-        ("gpu", engine(EngineOptions { target: Target::Gpu, ..options() })),
+        (
+            "gpu",
+            engine(EngineOptions {
+                target: Target::Gpu,
+                ..options()
+            }),
+        ),
     ]
 }
 
 /// An array written as `[1, -2.5, nan]: f32` or `7: u8`.
 pub fn parse_array(text: &str) -> Result<Array, String> {
-    let (value, dtype) = text.rsplit_once(':').ok_or_else(|| format!("{text}: no dtype"))?;
+    let (value, dtype) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("{text}: no dtype"))?;
     let dtype = DType::from_name(dtype.trim()).ok_or_else(|| format!("{text}: unknown dtype"))?;
     let value = value.trim();
     let (words, shape): (Vec<&str>, Vec<usize>) = match value.strip_prefix('[') {
         None => (vec![value], vec![]),
         Some(rest) => {
-            let inner = rest.strip_suffix(']').ok_or_else(|| format!("{text}: no closing bracket"))?;
-            let words: Vec<&str> = inner.split(',').map(str::trim).filter(|w| !w.is_empty()).collect();
+            let inner = rest
+                .strip_suffix(']')
+                .ok_or_else(|| format!("{text}: no closing bracket"))?;
+            let words: Vec<&str> = inner
+                .split(',')
+                .map(str::trim)
+                .filter(|w| !w.is_empty())
+                .collect();
             let n = words.len();
             (words, vec![n])
         }
@@ -92,5 +118,9 @@ pub fn split_top(text: &str) -> Vec<String> {
             parts.last_mut().expect("one part").push(c);
         }
     }
-    parts.into_iter().map(|p| p.trim().to_string()).filter(|p| !p.is_empty()).collect()
+    parts
+        .into_iter()
+        .map(|p| p.trim().to_string())
+        .filter(|p| !p.is_empty())
+        .collect()
 }

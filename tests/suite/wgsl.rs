@@ -2,11 +2,21 @@
 //! with one: `fast` answers are close.
 
 use crate::support::{files, parse_array};
-use kjit::{Arg, Array, Class, CompileOptions, DType, Engine, EngineOptions, KernelSpec, Program, Source, Target, Ufunc};
+use kjit::{
+    Arg, Array, Class, CompileOptions, DType, Engine, EngineOptions, KernelSpec, Program, Source,
+    Target, Ufunc,
+};
 use kjit_driver::emit::{KernelStage, kernel_stage};
 use std::sync::Arc;
 
-const DTYPES: [DType; 6] = [DType::F32, DType::F64, DType::I32, DType::U32, DType::I64, DType::U8];
+const DTYPES: [DType; 6] = [
+    DType::F32,
+    DType::F64,
+    DType::I32,
+    DType::U32,
+    DType::I64,
+    DType::U8,
+];
 
 fn programs() -> Vec<Program> {
     let mut paths = files("examples", "k");
@@ -26,7 +36,11 @@ fn instances(classes: &[(String, Class)]) -> Vec<Vec<DType>> {
         return vec![vec![]];
     }
     let fits = |dtype: &DType| classes.iter().all(|(_, class)| class.contains(*dtype));
-    DTYPES.into_iter().filter(fits).map(|dtype| vec![dtype; classes.len()]).collect()
+    DTYPES
+        .into_iter()
+        .filter(fits)
+        .map(|dtype| vec![dtype; classes.len()])
+        .collect()
 }
 
 fn validate(text: &str) -> Result<(), String> {
@@ -48,8 +62,9 @@ fn shaders_of_all_programs_are_valid() {
                 let about = format!("{}: {name} {generics:?}", program.source().name);
                 let spec = KernelSpec::Ufunc { name, generics };
                 for fast in [false, true] {
-                    let text = kernel_stage(&program, &spec, CompileOptions { fast }, KernelStage::Wgsl)
-                        .unwrap_or_else(|e| panic!("{about}: {e:?}"));
+                    let text =
+                        kernel_stage(&program, &spec, CompileOptions { fast }, KernelStage::Wgsl)
+                            .unwrap_or_else(|e| panic!("{about}: {e:?}"));
                     if let Err(why) = validate(&text) {
                         panic!("{about}, fast {fast}: {why}\n{text}");
                     }
@@ -71,19 +86,43 @@ fn fast_shaders_have_no_barriers_and_give_close_answers() {
     }";
     let program = Arc::new(Program::compile(Source::new("horner.k", text)).expect("a program"));
     for dtype in [DType::F32, DType::F64] {
-        let spec = KernelSpec::Ufunc { name: "horner".into(), generics: vec![dtype] };
-        let shader = kernel_stage(&program, &spec, CompileOptions { fast: true }, KernelStage::Wgsl).expect("a shader");
-        assert!(!shader.contains("opaque") && !shader.contains("zero"), "{shader}");
+        let spec = KernelSpec::Ufunc {
+            name: "horner".into(),
+            generics: vec![dtype],
+        };
+        let shader = kernel_stage(
+            &program,
+            &spec,
+            CompileOptions { fast: true },
+            KernelStage::Wgsl,
+        )
+        .expect("a shader");
+        assert!(
+            !shader.contains("opaque") && !shader.contains("zero"),
+            "{shader}"
+        );
         let numbers = |scale: f64, shift: f64| {
-            let list: Vec<String> = (0..500).map(|i| format!("{}", f64::from(i) * scale - shift)).collect();
+            let list: Vec<String> = (0..500)
+                .map(|i| format!("{}", f64::from(i) * scale - shift))
+                .collect();
             parse_array(&format!("[{}]: {dtype}", list.join(","))).expect("an array")
         };
         let args = [numbers(0.01, 2.0), numbers(-0.02, 3.0)];
         let call = |target, fast| -> Vec<f64> {
-            let engine = Engine::new(EngineOptions { target, fast, ..Default::default() }).expect("an engine");
+            let engine = Engine::new(EngineOptions {
+                target,
+                fast,
+                ..Default::default()
+            })
+            .expect("an engine");
             let args = [Arg::from(&args[0]), Arg::from(&args[1])];
-            let out: Array = Ufunc::new(&program, "horner").and_then(|f| f.call(&engine, &args)).expect("a result").remove(0);
-            out.cast(DType::F64).and_then(|a| a.to_vec()).expect("numbers")
+            let out: Array = Ufunc::new(&program, "horner")
+                .and_then(|f| f.call(&engine, &args))
+                .expect("a result")
+                .remove(0);
+            out.cast(DType::F64)
+                .and_then(|a| a.to_vec())
+                .expect("numbers")
         };
         let exact = call(Target::Cpu, false);
         let bound = if dtype == DType::F32 { 1e-4 } else { 1e-12 };
