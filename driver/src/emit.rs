@@ -35,7 +35,10 @@ pub enum KernelStage {
 /// Text of a file stage; the diagnostics say what is wrong with the text.
 pub fn file_stage(source: &Source, stage: FileStage) -> (String, Vec<Diagnostic>) {
     match stage {
-        FileStage::Tokens => (kjit_frontend::dump_tokens(source), kjit_frontend::lex(source).1),
+        FileStage::Tokens => (
+            kjit_frontend::dump_tokens(source),
+            kjit_frontend::lex(source).1,
+        ),
         FileStage::Ast => {
             let (file, diagnostics) = kjit_frontend::parse_file(source);
             (kjit_frontend::ast::dump(&file), diagnostics)
@@ -62,7 +65,9 @@ pub fn kernel_stage(
     let machine = |name: &str| {
         let vector = passes::vectorize(&contiguous);
         cranelift()?.emit(&vector, name).unwrap_or_else(|| {
-            Err(BackendError::Internal(format!("the machine-code backend has no stage {name}")))
+            Err(BackendError::Internal(format!(
+                "the machine-code backend has no stage {name}"
+            )))
         })
     };
     Ok(match stage {
@@ -71,7 +76,10 @@ pub fn kernel_stage(
         KernelStage::Clif => machine("clif")?,
         KernelStage::Asm => machine("asm")?,
         KernelStage::Wgsl => {
-            let options = kjit_wgsl::WgslOptions { fast: options.fast, ..Default::default() };
+            let options = kjit_wgsl::WgslOptions {
+                fast: options.fast,
+                ..Default::default()
+            };
             kjit_wgsl::emit(&contiguous, &options)?.source
         }
     })

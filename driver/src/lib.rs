@@ -25,7 +25,9 @@ mod pipeline;
 mod program;
 
 pub use error::CompileError;
-pub use kjit_frontend::{Diagnostic, Source, diagnostic::Code, format_file as format_source, render};
+pub use kjit_frontend::{
+    Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
+};
 pub use kjit_wgsl as wgsl;
 pub use pipeline::{CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, scalar_kernel};
 pub use program::Program;

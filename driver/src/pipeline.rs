@@ -111,5 +111,8 @@ pub(crate) fn specialize(kernel: &Function, access: &[Access]) -> Result<Functio
 /// The machine-code backend of this process.
 pub(crate) fn cranelift() -> Result<&'static Cranelift, BackendError> {
     static BACKEND: OnceLock<Result<Cranelift, BackendError>> = OnceLock::new();
-    BACKEND.get_or_init(Cranelift::new).as_ref().map_err(Clone::clone)
+    BACKEND
+        .get_or_init(Cranelift::new)
+        .as_ref()
+        .map_err(Clone::clone)
 }

@@ -23,7 +23,11 @@ impl Program {
         let checked = kjit_frontend::check(&source)?;
         let mut hasher = rustc_hash::FxHasher::default();
         source.text.hash(&mut hasher);
-        Ok(Program { source, checked, id: hasher.finish() })
+        Ok(Program {
+            source,
+            checked,
+            id: hasher.finish(),
+        })
     }
 
     /// The source.
@@ -69,6 +73,8 @@ impl Program {
 
 impl std::fmt::Debug for Program {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program").field("source", &self.source.name).finish_non_exhaustive()
+        f.debug_struct("Program")
+            .field("source", &self.source.name)
+            .finish_non_exhaustive()
     }
 }

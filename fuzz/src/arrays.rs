@@ -89,10 +89,22 @@ pub fn array(rng: &mut Rng, dtype: DType, shape: &[usize]) -> (Array, &'static s
         2 if !shape.is_empty() => {
             // every step-th element, backwards or forwards, along each axis
             let step = *rng.pick(&[-3i64, -2, -1, 2, 3]);
-            let own: Vec<usize> = shape.iter().map(|n| n * step.unsigned_abs() as usize).collect();
-            let index: Vec<SliceIndex> =
-                own.iter().map(|_| SliceIndex::Range { start: None, end: None, step }).collect();
-            (filled(rng, dtype, &own).slice(&index).expect("a slice"), "strided")
+            let own: Vec<usize> = shape
+                .iter()
+                .map(|n| n * step.unsigned_abs() as usize)
+                .collect();
+            let index: Vec<SliceIndex> = own
+                .iter()
+                .map(|_| SliceIndex::Range {
+                    start: None,
+                    end: None,
+                    step,
+                })
+                .collect();
+            (
+                filled(rng, dtype, &own).slice(&index).expect("a slice"),
+                "strided",
+            )
         }
         3 if shape.len() > 1 => {
             let own: Vec<usize> = shape.iter().rev().copied().collect();

@@ -3,7 +3,9 @@
 use crate::arrays;
 use crate::program::random_program;
 use crate::rng::Rng;
-use kjit::{Array, DType, Engine, EngineOptions, KernelSpec, Program, Scalar, Schedule, Source, Target};
+use kjit::{
+    Array, DType, Engine, EngineOptions, KernelSpec, Program, Scalar, Schedule, Source, Target,
+};
 
 /// The engines that a case compares.
 pub struct Engines {
@@ -19,7 +21,13 @@ impl Engines {
     pub fn new(gpu: bool) -> kjit::Result<Engines> {
         let options = EngineOptions::default;
         let mut others = vec![
-            ("scalar", Engine::new(EngineOptions { scalar: true, ..options() })?),
+            (
+                "scalar",
+                Engine::new(EngineOptions {
+                    scalar: true,
+                    ..options()
+                })?,
+            ),
             ("vector", Engine::new(options())?),
             (
                 "parallel",
@@ -32,9 +40,21 @@ impl Engines {
             ),
         ];
         if gpu {
-            others.push(("gpu", Engine::new(EngineOptions { target: Target::Gpu, ..options() })?));
+            others.push((
+                "gpu",
+                Engine::new(EngineOptions {
+                    target: Target::Gpu,
+                    ..options()
+                })?,
+            ));
         }
-        Ok(Engines { oracle: Engine::new(EngineOptions { interp: true, ..options() })?, others })
+        Ok(Engines {
+            oracle: Engine::new(EngineOptions {
+                interp: true,
+                ..options()
+            })?,
+            others,
+        })
     }
 }
 
@@ -54,15 +74,30 @@ pub fn case(seed: u64, engines: &Engines) {
             random.text
         ),
     };
-    let spec = KernelSpec::Ufunc { name: "f".into(), generics: vec![] };
+    let spec = KernelSpec::Ufunc {
+        name: "f".into(),
+        generics: vec![],
+    };
     let shape = arrays::shape(&mut rng);
-    let (inputs, layouts): (Vec<Array>, Vec<&str>) =
-        random.inputs.iter().map(|d| arrays::array(&mut rng, *d, &shape)).unzip();
-    let about = || format!("seed {seed}, shape {shape:?}, layouts {layouts:?}\n{}", random.text);
+    let (inputs, layouts): (Vec<Array>, Vec<&str>) = random
+        .inputs
+        .iter()
+        .map(|d| arrays::array(&mut rng, *d, &shape))
+        .unzip();
+    let about = || {
+        format!(
+            "seed {seed}, shape {shape:?}, layouts {layouts:?}\n{}",
+            random.text
+        )
+    };
     let run = |name: &str, engine: &Engine| -> Vec<Array> {
         let outputs = engine
             .elementwise(&program, &spec, &inputs, &shape, &random.outputs)
-            .and_then(|list| list.iter().map(Array::to_host).collect::<kjit::Result<Vec<_>>>());
+            .and_then(|list| {
+                list.iter()
+                    .map(Array::to_host)
+                    .collect::<kjit::Result<Vec<_>>>()
+            });
         outputs.unwrap_or_else(|error| panic!("{name} fails: {error}\n{}", about()))
     };
     let expected = run("interp", &engines.oracle);
@@ -72,7 +107,12 @@ pub fn case(seed: u64, engines: &Engines) {
             if let Some((index, a, b)) = first_difference(expected, got) {
                 let args: Vec<String> = inputs
                     .iter()
-                    .map(|x| format!("{:?}", element(&x.broadcast_to(&shape).expect("it broadcasts"), index)))
+                    .map(|x| {
+                        format!(
+                            "{:?}",
+                            element(&x.broadcast_to(&shape).expect("it broadcasts"), index)
+                        )
+                    })
                     .collect();
                 panic!(
                     "{name} differs in output {output} at element {index}: {b:?}, not {a:?}, for ({})\n{}",

@@ -28,5 +28,8 @@ pub fn run_for(time: Duration, start: u64, mut case: impl FnMut(u64)) -> u64 {
 /// Seconds and first seed from the command line: `PROGRAM [SECONDS [SEED]]`.
 pub fn arguments() -> (Duration, u64) {
     let mut args = std::env::args().skip(1).filter_map(|a| a.parse().ok());
-    (Duration::from_secs(args.next().unwrap_or(10)), args.next().unwrap_or(0))
+    (
+        Duration::from_secs(args.next().unwrap_or(10)),
+        args.next().unwrap_or(0),
+    )
 }

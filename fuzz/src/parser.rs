@@ -19,7 +19,10 @@ pub fn case(seed: u64) {
     let (_, diagnostics) = parse_file(&source);
     let checked = check(&source);
     if !diagnostics.is_empty() {
-        assert!(checked.is_err(), "seed {seed}: syntax errors, but the program checks");
+        assert!(
+            checked.is_err(),
+            "seed {seed}: syntax errors, but the program checks"
+        );
     }
     if let Err(list) = &checked {
         assert!(!list.is_empty(), "seed {seed}: an error without a message");
@@ -27,24 +30,31 @@ pub fn case(seed: u64) {
         assert!(text.contains("error"), "seed {seed}: nothing rendered");
     }
     if diagnostics.is_empty() {
-        let once = format_file(&source).unwrap_or_else(|_| panic!("seed {seed}: parses but does not format"));
+        let once = format_file(&source)
+            .unwrap_or_else(|_| panic!("seed {seed}: parses but does not format"));
         let again = format_file(&Source::new("fuzz.k", once.clone()));
-        assert_eq!(again.as_ref(), Ok(&once), "seed {seed}: formatting is not idempotent");
+        assert_eq!(
+            again.as_ref(),
+            Ok(&once),
+            "seed {seed}: formatting is not idempotent"
+        );
     }
 }
 
 fn soup(rng: &mut Rng) -> String {
     let n = rng.below(200);
-    (0..n).map(|_| char::from_u32(rng.bits() as u32 % 0x500).unwrap_or('\u{fffd}')).collect()
+    (0..n)
+        .map(|_| char::from_u32(rng.bits() as u32 % 0x500).unwrap_or('\u{fffd}'))
+        .collect()
 }
 
 fn tokens(rng: &mut Rng) -> String {
     const TOKENS: &[&str] = &[
-        "ufunc", "fn", "main", "param", "const", "let", "mut", "if", "else", "while", "loop", "for", "in",
-        "break", "continue", "return", "as", "true", "identity", "fast", "x", "y", "f32", "i64", "T", "{",
-        "}", "(", ")", "[", "]", "<", ">", "->", ":", ";", ",", ".", "..", "=", "==", "!=", "<=", "&&", "||",
-        "!", "+", "-", "*", "/", "%", "<<", ">>", "&", "|", "^", "+=", "1", "2.5", "1e9", "0xff", "7u8",
-        "\"s\"", "// c\n", "/*", "*/", "'", "#", "gufunc",
+        "ufunc", "fn", "main", "param", "const", "let", "mut", "if", "else", "while", "loop",
+        "for", "in", "break", "continue", "return", "as", "true", "identity", "fast", "x", "y",
+        "f32", "i64", "T", "{", "}", "(", ")", "[", "]", "<", ">", "->", ":", ";", ",", ".", "..",
+        "=", "==", "!=", "<=", "&&", "||", "!", "+", "-", "*", "/", "%", "<<", ">>", "&", "|", "^",
+        "+=", "1", "2.5", "1e9", "0xff", "7u8", "\"s\"", "// c\n", "/*", "*/", "'", "#", "gufunc",
     ];
     let n = rng.below(120);
     (0..n).map(|_| format!("{} ", rng.pick(TOKENS))).collect()

@@ -41,7 +41,11 @@ pub fn random_program(rng: &mut Rng) -> RandomProgram {
     let mut writer = Writer {
         text: String::new(),
         palette,
-        vars: inputs.iter().enumerate().map(|(n, d)| Var::new(format!("a{n}"), *d, false)).collect(),
+        vars: inputs
+            .iter()
+            .enumerate()
+            .map(|(n, d)| Var::new(format!("a{n}"), *d, false))
+            .collect(),
         arrays: Vec::new(),
         outputs: outputs.clone(),
         names: 0,
@@ -49,11 +53,19 @@ pub fn random_program(rng: &mut Rng) -> RandomProgram {
         loops: 0,
         statements: 4 + rng.below(12),
     };
-    let params: Vec<String> = inputs.iter().enumerate().map(|(n, d)| format!("a{n}: {d}")).collect();
+    let params: Vec<String> = inputs
+        .iter()
+        .enumerate()
+        .map(|(n, d)| format!("a{n}: {d}"))
+        .collect();
     let results = match outputs.as_slice() {
         [one] => one.to_string(),
         many => {
-            let list: Vec<String> = many.iter().enumerate().map(|(n, d)| format!("r{n}: {d}")).collect();
+            let list: Vec<String> = many
+                .iter()
+                .enumerate()
+                .map(|(n, d)| format!("r{n}: {d}"))
+                .collect();
             format!("({})", list.join(", "))
         }
     };
@@ -62,7 +74,11 @@ pub fn random_program(rng: &mut Rng) -> RandomProgram {
     let result = writer.results(rng);
     writer.line(&result);
     writer.text.push_str("}\n");
-    RandomProgram { text: writer.text, inputs, outputs }
+    RandomProgram {
+        text: writer.text,
+        inputs,
+        outputs,
+    }
 }
 
 #[derive(Clone)]
@@ -74,7 +90,11 @@ struct Var {
 
 impl Var {
     fn new(name: String, dtype: DType, mutable: bool) -> Var {
-        Var { name, dtype, mutable }
+        Var {
+            name,
+            dtype,
+            mutable,
+        }
     }
 }
 
@@ -138,7 +158,11 @@ impl Writer {
             3..=5 if !mutable.is_empty() => {
                 let var = rng.pick(&mutable).clone();
                 let value = self.expr(rng, var.dtype, 3);
-                let op = if var.dtype == DType::Bool { "=" } else { *rng.pick(&["=", "+=", "-=", "*="]) };
+                let op = if var.dtype == DType::Bool {
+                    "="
+                } else {
+                    *rng.pick(&["=", "+=", "-=", "*="])
+                };
                 self.line(&format!("{} {op} {value};", var.name));
             }
             6 | 7 if self.depth < 5 => {
@@ -173,7 +197,9 @@ impl Writer {
                 let len = 1 + rng.below(5);
                 let value = self.expr(rng, dtype, 1);
                 let name = self.fresh();
-                self.line(&format!("let mut {name}: [{dtype}; {len}] = [{value}; {len}];"));
+                self.line(&format!(
+                    "let mut {name}: [{dtype}; {len}] = [{value}; {len}];"
+                ));
                 self.arrays.push((name, dtype, len));
             }
         }
@@ -193,7 +219,9 @@ impl Writer {
         } else {
             self.line(&format!("let mut {name}: i32 = 0;"));
             let condition = self.expr(rng, DType::Bool, 1);
-            self.line(&format!("while {name} < {bound} && ({name} < 1 || {condition}) {{"));
+            self.line(&format!(
+                "while {name} < {bound} && ({name} < 1 || {condition}) {{"
+            ));
             self.depth += 1;
             self.line(&format!("{name} += 1;"));
             self.depth -= 1;
@@ -209,7 +237,11 @@ impl Writer {
     fn results(&mut self, rng: &mut Rng) -> String {
         let outputs = self.outputs.clone();
         let list: Vec<String> = outputs.iter().map(|d| self.expr(rng, *d, 2)).collect();
-        if list.len() == 1 { list.concat() } else { format!("({})", list.join(", ")) }
+        if list.len() == 1 {
+            list.concat()
+        } else {
+            format!("({})", list.join(", "))
+        }
     }
 
     /// An index that is in bounds.
@@ -223,7 +255,12 @@ impl Writer {
 
     /// An expression of a dtype.
     fn expr(&mut self, rng: &mut Rng, dtype: DType, depth: usize) -> String {
-        let known: Vec<Var> = self.vars.iter().filter(|v| v.dtype == dtype).cloned().collect();
+        let known: Vec<Var> = self
+            .vars
+            .iter()
+            .filter(|v| v.dtype == dtype)
+            .cloned()
+            .collect();
         if depth == 0 || rng.one_in(4) {
             return if known.is_empty() || rng.one_in(4) {
                 literal(rng, dtype)
@@ -261,15 +298,28 @@ impl Writer {
                 2 => format!("({} || {})", sub(rng, dtype), sub(rng, dtype)),
                 3 => format!("({} ^ {})", sub(rng, dtype), sub(rng, dtype)),
                 _ => {
-                    let ops: &[&str] =
-                        if operand == DType::Bool { &["==", "!="] } else { &["==", "!=", "<", "<=", ">", ">="] };
-                    format!("({} {} {})", sub(rng, operand), rng.pick(ops), sub(rng, operand))
+                    let ops: &[&str] = if operand == DType::Bool {
+                        &["==", "!="]
+                    } else {
+                        &["==", "!=", "<", "<=", ">", ">="]
+                    };
+                    format!(
+                        "({} {} {})",
+                        sub(rng, operand),
+                        rng.pick(ops),
+                        sub(rng, operand)
+                    )
                 }
             };
         }
         if dtype.is_float() {
             return match rng.below(9) {
-                0..=3 => format!("({} {} {})", sub(rng, dtype), rng.pick(&["+", "-", "*", "/"]), sub(rng, dtype)),
+                0..=3 => format!(
+                    "({} {} {})",
+                    sub(rng, dtype),
+                    rng.pick(&["+", "-", "*", "/"]),
+                    sub(rng, dtype)
+                ),
                 4 => format!("(-{})", sub(rng, dtype)),
                 5 => {
                     let f = rng.pick(&["abs", "sqrt", "floor", "ceil", "trunc", "round"]);
@@ -287,11 +337,36 @@ impl Writer {
             };
         }
         match rng.below(8) {
-            0..=2 => format!("({} {} {})", sub(rng, dtype), rng.pick(&["+", "-", "*"]), sub(rng, dtype)),
-            3 => format!("({} {} {})", sub(rng, dtype), rng.pick(&["/", "%"]), sub(rng, dtype)),
-            4 => format!("({} {} {})", sub(rng, dtype), rng.pick(&["&", "|", "^"]), sub(rng, dtype)),
-            5 => format!("({} {} {})", sub(rng, dtype), rng.pick(&["<<", ">>"]), sub(rng, dtype)),
-            6 => format!("{}({}, {})", rng.pick(&["min", "max"]), sub(rng, dtype), sub(rng, dtype)),
+            0..=2 => format!(
+                "({} {} {})",
+                sub(rng, dtype),
+                rng.pick(&["+", "-", "*"]),
+                sub(rng, dtype)
+            ),
+            3 => format!(
+                "({} {} {})",
+                sub(rng, dtype),
+                rng.pick(&["/", "%"]),
+                sub(rng, dtype)
+            ),
+            4 => format!(
+                "({} {} {})",
+                sub(rng, dtype),
+                rng.pick(&["&", "|", "^"]),
+                sub(rng, dtype)
+            ),
+            5 => format!(
+                "({} {} {})",
+                sub(rng, dtype),
+                rng.pick(&["<<", ">>"]),
+                sub(rng, dtype)
+            ),
+            6 => format!(
+                "{}({}, {})",
+                rng.pick(&["min", "max"]),
+                sub(rng, dtype),
+                sub(rng, dtype)
+            ),
             _ if dtype.is_signed_int() => {
                 let (a, b) = (sub(rng, dtype), sub(rng, dtype));
                 format!("(-{a} + abs({b}))")
@@ -307,11 +382,17 @@ fn literal(rng: &mut Rng, dtype: DType) -> String {
         return rng.one_in(2).to_string();
     }
     if dtype.is_float() {
-        let values = ["0.0", "1.0", "2.0", "0.5", "3.25", "1e-3", "100.0", "1e30", "1e-40", "7.75"];
+        let values = [
+            "0.0", "1.0", "2.0", "0.5", "3.25", "1e-3", "100.0", "1e30", "1e-40", "7.75",
+        ];
         return format!("{}{dtype}", rng.pick(&values));
     }
     let bits = dtype.bits() - u32::from(dtype.is_signed_int());
-    let max = if bits >= 64 { u64::MAX } else { (1 << bits) - 1 };
+    let max = if bits >= 64 {
+        u64::MAX
+    } else {
+        (1 << bits) - 1
+    };
     let value = match rng.below(4) {
         0 => max - rng.bits() % 2,
         1 => rng.bits() & max,

@@ -21,7 +21,11 @@ impl Rng {
 
     /// A number below `n` (0 when n is 0).
     pub fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { (self.bits() % n as u64) as usize }
+        if n == 0 {
+            0
+        } else {
+            (self.bits() % n as u64) as usize
+        }
     }
 
     /// True once in `n` times.

@@ -33,7 +33,11 @@ fn expand(input: proc_macro2::TokenStream) -> Result<proc_macro2::TokenStream, S
     let source = kjit_frontend::Source::new("kernel!", text.as_str());
     match kjit_frontend::check(&source) {
         Ok(_) => Ok(quote! { ::kjit::Source::new("kernel!", #text) }),
-        Err(diagnostics) => Err(kjit_frontend::render::render(&diagnostics, &[&source], false)),
+        Err(diagnostics) => Err(kjit_frontend::render::render(
+            &diagnostics,
+            &[&source],
+            false,
+        )),
     }
 }
 

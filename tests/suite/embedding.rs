@@ -21,20 +21,33 @@ fn kernel_macro_checks_source_while_this_crate_builds() {
 /// Every thread compiles, calls and reduces at once, from a cold cache, on one engine of each target.
 #[test]
 fn many_threads_share_an_engine() {
-    let source = kjit::Source::new("t.k", "ufunc f<T: float>(x: T, y: T) -> T { sqrt(x * x + y) }");
+    let source = kjit::Source::new(
+        "t.k",
+        "ufunc f<T: float>(x: T, y: T) -> T { sqrt(x * x + y) }",
+    );
     let program = Arc::new(Program::compile(source).expect("a program"));
     let x: Vec<f64> = (0..100_003).map(|i| i as f64 / 7.0).collect();
     let expected: Vec<f64> = x.iter().map(|x| (x * x + 2.0).sqrt()).collect();
     let array = Array::from_vec(x, &[100_003]).expect("an array");
     for target in [Target::Cpu, Target::Parallel, Target::Auto, Target::Gpu] {
-        let engine = Engine::new(EngineOptions { target, ..Default::default() }).expect("an engine");
+        let engine = Engine::new(EngineOptions {
+            target,
+            ..Default::default()
+        })
+        .expect("an engine");
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     let f = Ufunc::new(&program, "f").expect("the ufunc");
                     for _ in 0..3 {
-                        let z = f.call(&engine, &[Arg::from(&array), Arg::from(2.0)]).expect("a call");
-                        assert_eq!(z[0].to_vec::<f64>().expect("the values"), expected, "{target:?}");
+                        let z = f
+                            .call(&engine, &[Arg::from(&array), Arg::from(2.0)])
+                            .expect("a call");
+                        assert_eq!(
+                            z[0].to_vec::<f64>().expect("the values"),
+                            expected,
+                            "{target:?}"
+                        );
                     }
                 });
             }

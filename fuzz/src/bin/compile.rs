@@ -9,7 +9,10 @@ fn main() {
         Engines::new(false)
     });
     match engines {
-        Ok(engines) => println!("{} programs", kjit_fuzz::run_for(time, start, |seed| case(seed, &engines))),
+        Ok(engines) => println!(
+            "{} programs",
+            kjit_fuzz::run_for(time, start, |seed| case(seed, &engines))
+        ),
         Err(error) => println!("error: {error}"),
     }
 }

@@ -2,5 +2,8 @@
 
 fn main() {
     let (time, start) = kjit_fuzz::arguments();
-    println!("{} texts", kjit_fuzz::run_for(time, start, kjit_fuzz::parser::case));
+    println!(
+        "{} texts",
+        kjit_fuzz::run_for(time, start, kjit_fuzz::parser::case)
+    );
 }

@@ -1,9 +1,9 @@
 //! Array programs: runs the `main` of a file.
 //!
 //! The program is a small dynamically typed tree ([`HostProgram`]). Operators and calls on arrays do not
-//! compute anything: they build a graph ([`value`]) with shapes and dtypes settled, and so errors found,
+//! compute anything: they build a graph (`value`) with shapes and dtypes settled, and so errors found,
 //! at the operator. What needs elements (a reduction, `print`, `save`, a slice) turns the graph into one
-//! fused kernel ([`fuse`]) that the engine runs on its target. [`uses`] says which variables are stored
+//! fused kernel (`fuse`) that the engine runs on its target. `uses` says which variables are stored
 //! on the way because several consumers need them.
 
 mod builtins;
