@@ -291,9 +291,7 @@ impl Simplify<'_> {
         // Does the middle type hold every value of the first?
         let holds = match (start, from) {
             (DType::Bool, _) => from != DType::Bool,
-            (s, m) if s.is_int() && m.is_int() => {
-                m.size() > s.size() && (m.is_signed_int() || s.is_unsigned_int())
-            }
+            (s, m) if s.is_int() && m.is_int() => int_holds(m, s),
             (s, DType::F32) if s.is_int() => s.size() <= 2,
             (s, DType::F64) if s.is_int() => s.size() <= 4,
             (DType::F32, DType::F64) => true,
@@ -301,7 +299,9 @@ impl Simplify<'_> {
         };
         // Int to int keeps the low bits, through any middle at least as wide as the target.
         let low_bits = start.is_int() && from.is_int() && to.is_int() && from.size() >= to.size();
-        if !holds && !low_bits {
+        // From a float the conversion saturates, from an integer it wraps: the same only where neither does.
+        let wraps = start.is_int() && from.is_float() && to.is_int() && !int_holds(to, start);
+        if !holds && !low_bits || wraps {
             return None;
         }
         Some(if start == to {
@@ -389,6 +389,12 @@ impl Simplify<'_> {
             _ => None,
         }
     }
+}
+
+/// Does one integer dtype hold every value of another?
+fn int_holds(wide: DType, narrow: DType) -> bool {
+    wide == narrow
+        || wide.size() > narrow.size() && (wide.is_signed_int() || narrow.is_unsigned_int())
 }
 
 /// `-0.0` of a float dtype, 0 of the others: what `add` leaves its argument alone with.

@@ -1,5 +1,6 @@
-//! Tests of the passes: text before and after, and random functions.
+//! Tests of the passes: text before and after, edges of every dtype, and random functions.
 
 mod differential;
+mod edges;
 mod run;
 mod text;
