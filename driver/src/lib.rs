@@ -2,7 +2,7 @@
 //!
 //! [`Program`] is checked source; [`scalar_kernel`] turns one of its ufuncs, or a fused expression,
 //! into optimised scalar IR; [`compile_cpu`] and [`compile_wgsl`] make code of that. The pipeline reads
-//! top to bottom in [`pipeline`]. Every stage can be looked at with [`emit`].
+//! top to bottom in `pipeline.rs`. Every stage can be looked at with [`emit`].
 //!
 //! ```
 //! use kjit_driver::{compile_cpu, scalar_kernel, CompileOptions, CpuCode, KernelSpec, Program};
