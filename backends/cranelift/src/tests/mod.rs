@@ -1,5 +1,6 @@
 //! Tests of compiled code against [`kjit_ir::eval`], which defines every operation.
 
+mod chains;
 mod edges;
 mod kernels;
 mod operations;
