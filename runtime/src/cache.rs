@@ -155,6 +155,37 @@ fn fault_of(function: &Function) -> Option<String> {
     (!outputs_last).then(|| format!("kernel {name} has an input behind an output"))
 }
 
+/// Is there such a ufunc, for such dtypes?
+fn check_spec(program: &Program, spec: &KernelSpec) -> Result<()> {
+    let KernelSpec::Ufunc { name, generics } = spec else {
+        return Ok(());
+    };
+    let Some(signature) = program.signature(name) else {
+        let file = &program.source().name;
+        return Err(RuntimeError::value(format!("{file} has no ufunc {name}")));
+    };
+    let wanted = signature.generics.len();
+    if wanted != generics.len() {
+        return Err(RuntimeError::value(format!(
+            "{name} is made for {wanted} dtype{}, not {}",
+            if wanted == 1 { "" } else { "s" },
+            generics.len()
+        )));
+    }
+    for ((parameter, class), dtype) in signature.generics.iter().zip(generics) {
+        if !class.contains(*dtype) || !dtype.is_supported() {
+            return Err(RuntimeError::dtype(format!(
+                "{name} cannot be made for {dtype}: its type parameter {parameter} does not take it"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Kernels kept, roughly. A process that meets new programs for ever starts over now and then; kernels in
+/// use stay alive by their handles.
+const MOST: usize = 1024;
+
 /// Kernels by program, specification and options.
 #[derive(Default)]
 pub struct KernelCache {
@@ -194,6 +225,9 @@ impl KernelCache {
             .and_then(|list| find(list));
         let entry = known.unwrap_or_else(|| {
             let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            if entries.len() >= MOST && !entries.contains_key(&hash) {
+                entries.clear();
+            }
             let list = entries.entry(hash).or_default();
             find(list).unwrap_or_else(|| {
                 let new = Arc::new(Entry {
@@ -210,6 +244,7 @@ impl KernelCache {
             .kernel
             .get_or_init(|| {
                 let start = Instant::now();
+                check_spec(program, spec)?;
                 let function = scalar_kernel(program, spec, options)?;
                 stats.add(&Stats {
                     compile: start.elapsed(),
@@ -218,5 +253,63 @@ impl KernelCache {
                 Ok(Arc::new(Kernel::new(function)))
             })
             .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kjit_driver::Source;
+    use kjit_ir::DType;
+
+    fn program() -> Program {
+        let text = "ufunc f<T: number>(x: T) -> T { x + x }";
+        Program::compile(Source::new("f.k", text)).unwrap()
+    }
+
+    #[test]
+    fn wrong_specifications_are_errors() {
+        let (program, cache, stats) = (program(), KernelCache::default(), SharedStats::default());
+        let message = |name: &str, generics: &[DType]| {
+            let spec = KernelSpec::Ufunc {
+                name: name.to_string(),
+                generics: generics.to_vec(),
+            };
+            let kernel = cache.kernel(&program, &spec, CompileOptions::default(), &stats);
+            kernel.err().map(|error| error.message)
+        };
+        assert_eq!(message("f", &[DType::I8]), None);
+        assert_eq!(message("sqrt", &[DType::F32]), None);
+        assert_eq!(message("g", &[DType::I8]).unwrap(), "f.k has no ufunc g");
+        assert_eq!(message("f", &[]).unwrap(), "f is made for 1 dtype, not 0");
+        for dtype in [DType::Bool, DType::F16] {
+            assert_eq!(
+                message("f", &[dtype]).unwrap(),
+                format!("f cannot be made for {dtype}: its type parameter T does not take it")
+            );
+        }
+    }
+
+    #[test]
+    fn does_not_grow_for_ever() {
+        let program = program();
+        let (cache, stats) = (KernelCache::default(), SharedStats::default());
+        let kernel = |name: &str| {
+            let spec = KernelSpec::Ufunc {
+                name: name.to_string(),
+                generics: vec![DType::F32],
+            };
+            cache.kernel(&program, &spec, CompileOptions::default(), &stats)
+        };
+        let held = kernel("f").unwrap();
+        assert!(Arc::ptr_eq(&held, &kernel("f").unwrap()));
+        // What does not compile is remembered too.
+        for n in 0..3 * MOST {
+            assert!(kernel(&format!("g{n}")).is_err());
+            assert!(cache.entries.read().unwrap().len() <= MOST);
+        }
+        assert_eq!(held.function.name, kernel("f").unwrap().function.name);
+        let access = [Access::Contiguous; 2];
+        assert!(held.code(&access, CpuCode::Vector, &stats).is_ok());
     }
 }

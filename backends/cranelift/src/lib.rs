@@ -110,18 +110,18 @@ impl Cranelift {
 
     fn lower(&self, kernel: &Function, scratch: &mut Scratch) -> Result<usize, BackendError> {
         scratch.context.clear();
-        let result = lower::lower(
+        // A builder context that was left in the middle of a function, by an error or a panic, cannot be
+        // used again: it is put back only after a whole one.
+        let mut builder = std::mem::replace(&mut scratch.builder, FunctionBuilderContext::new());
+        let lanes = lower::lower(
             kernel,
             &self.machine,
             self.lanes,
             &mut scratch.context.func,
-            &mut scratch.builder,
-        );
-        if result.is_err() {
-            // A builder context that was left in the middle of a function cannot be used again.
-            scratch.builder = FunctionBuilderContext::new();
-        }
-        result
+            &mut builder,
+        )?;
+        scratch.builder = builder;
+        Ok(lanes)
     }
 }
 

@@ -457,3 +457,36 @@ fn both_halves_of_products() {
         });
     }
 }
+
+/// A panic (a bug of ours) while a thread compiles leaves nothing behind that the next kernel sees.
+#[test]
+fn compiles_after_a_panic() {
+    let backend = Cranelift::new().unwrap();
+    let square = |broken: bool| {
+        let mut k = Build::new(false);
+        let x = k.array(DType::F32, ArrayMode::In, Access::Contiguous);
+        let y = k.array(DType::F32, ArrayMode::Out, Access::Contiguous);
+        let value = k.load(x);
+        let square = k.b.binary(Opcode::Mul, value, value);
+        k.b.store(y, square);
+        let mut function = k.finish();
+        if broken {
+            // A use ahead of the definition.
+            let entry = function.entry;
+            function.block_mut(entry).insts.swap(0, 1);
+        }
+        function
+    };
+    let broken = square(true);
+    let compile_broken = std::panic::AssertUnwindSafe(|| backend.compile(&broken).is_ok());
+    assert!(std::panic::catch_unwind(compile_broken).is_err());
+    let code = compile(&backend, &square(false));
+    let values = f32s([3.0, -4.0].into_iter());
+    let mut memory = [
+        Memory::holding(Access::Contiguous, &values),
+        Memory::new(DType::F32, Access::Contiguous, 2),
+    ];
+    call(&*code, &mut memory, 2);
+    assert_eq!(memory[1].get(0), Scalar::f32(9.0));
+    assert_eq!(memory[1].get(1), Scalar::f32(16.0));
+}
