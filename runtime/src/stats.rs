@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 pub struct Stats {
     /// Time spent making kernels (front end, passes, code).
     pub compile: Duration,
-    /// Time spent running them. Calls estimated to take some microseconds, on simple operands and of kernels
-    /// without loops, are estimated from one in 16 of them after the first 16; all others are timed.
+    /// Time spent running them. Of small calls (under some 30 microseconds by the cost model, on contiguous
+    /// operands, of kernels without loops) all are timed up to the 16th and one in 16 from then on, which
+    /// stands for the others; every other call is timed.
     pub run: Duration,
     /// Time spent moving arrays between host and device.
     pub transfer: Duration,

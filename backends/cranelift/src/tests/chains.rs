@@ -4,10 +4,12 @@ use super::edges::edges;
 use super::*;
 use kjit_ir::eval::eval;
 
+type Make = dyn Fn(&mut Build, Value) -> Value;
+
 /// One output: how it is built of the input, and what it is.
 struct Chain {
     name: String,
-    build: Box<dyn Fn(&mut Build, Value) -> Value>,
+    build: Box<Make>,
     expected: Box<dyn Fn(Scalar) -> Scalar>,
 }
 
@@ -17,7 +19,7 @@ const OUTPUTS: usize = 24;
 /// Compiles all chains of one dtype, a few a kernel, in both forms, and compares them with `eval`.
 fn check(dtype: DType, chains: &[Chain]) {
     let mut values = edges(dtype);
-    while values.len() % 16 != 0 {
+    while !values.len().is_multiple_of(16) {
         values.push(values[0]);
     }
     let backends = backends();
