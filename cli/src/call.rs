@@ -50,10 +50,10 @@ pub fn main(args: Args) -> Outcome {
         let (outputs, files) = (ufunc.nout(), args.out.len());
         return Err(Failure::with_help(
             format!(
-                "{} has {outputs} output{} but {files} file{} were given",
+                "{} has {outputs} output{} but {files} file{} given",
                 ufunc.name(),
                 plural(outputs),
-                plural(files)
+                if files == 1 { " was" } else { "s were" }
             ),
             "give one -o for each output, in their order",
         ));

@@ -21,7 +21,7 @@ impl Program {
     /// ```
     pub fn compile(source: Source) -> Result<Program, Vec<Diagnostic>> {
         let checked = kjit_frontend::check(&source)?;
-        let mut hasher = rustc_hash::FxHasher::default();
+        let mut hasher = std::hash::DefaultHasher::new();
         source.text.hash(&mut hasher);
         Ok(Program {
             source,

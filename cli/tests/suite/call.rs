@@ -72,7 +72,7 @@ fn several_outputs_go_to_several_files() {
         .run(&["call", "roots.k", "roots", "5", "1", "-o", "lo.csv"])
         .error();
     assert!(
-        message.contains("roots has 2 outputs but 1 files were given"),
+        message.contains("roots has 2 outputs but 1 file was given"),
         "{message}"
     );
 }
