@@ -66,6 +66,7 @@ fn plain_number(arg: OsString) -> OsString {
 fn main() -> ExitCode {
     let cli = Cli::parse_from(std::env::args_os().map(plain_number));
     report::quiet_panics();
+    quiet_mesa();
     let work = std::thread::Builder::new()
         .name("kjit".into())
         .stack_size(STACK_BYTES)
@@ -86,5 +87,15 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
+    }
+}
+
+/// Mesa's drivers print an error of their own, on every run, when there is no folder for run-time files,
+/// which they do not need here. Where the variable is not set, the folder for temporary files is as good.
+fn quiet_mesa() {
+    const NAME: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(NAME).is_none() {
+        // SAFETY: no other thread has been started that could read the environment.
+        unsafe { std::env::set_var(NAME, std::env::temp_dir()) }
     }
 }

@@ -37,6 +37,16 @@ fn run_closes_with_one_line_on_stderr_unless_quiet() {
 }
 
 #[test]
+fn the_gpu_target_says_nothing_but_that_line_on_stderr() {
+    let sandbox = Sandbox::new();
+    sandbox.write("half.k", PROGRAM);
+    let ran = sandbox.run(&["run", "half.k", "--target", "gpu"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("ran in "), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+}
+
+#[test]
 fn run_with_time_reports_on_stderr() {
     let sandbox = Sandbox::new();
     sandbox.write("half.k", PROGRAM);

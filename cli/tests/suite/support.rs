@@ -79,7 +79,7 @@ impl Sandbox {
         let output = Command::new(kjit())
             .args(args)
             .current_dir(self.path())
-            .env("XDG_RUNTIME_DIR", self.path())
+            .env_remove("XDG_RUNTIME_DIR")
             .env_remove("RUST_BACKTRACE")
             .envs(env.iter().copied())
             .output()
