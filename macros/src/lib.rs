@@ -7,7 +7,7 @@ use proc_macro2::{Literal, TokenTree};
 use quote::quote;
 
 /// A `.k` program as a string literal, checked when the crate builds; it becomes a
-/// [`kjit::Source`](https://docs.rs/kjit) for `Program::compile`.
+/// `kjit::Source` for `Program::compile`.
 ///
 /// ```ignore
 /// let source = kjit::kernel!("ufunc twice<T: number>(x: T) -> T { x + x }");
