@@ -5,7 +5,6 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::{Body, Callee, Const, Expr, ExprKind};
 use crate::infer::infer_expr;
 use crate::literal;
-use crate::lower::opcode;
 use crate::source::{Source, Span};
 use crate::types::Ty;
 use kjit_ir::eval::eval;
@@ -86,7 +85,7 @@ fn fold(e: &Expr, types: &[Ty], consts: &[Const]) -> Option<Scalar> {
             if matches!(op, BinaryOp::Shl | BinaryOp::Shr) && a.dtype() != b.dtype() {
                 b = eval(Opcode::Cast, Some(a.dtype()), &[b])?;
             }
-            eval(opcode(*op), None, &[a, b])
+            eval(op.opcode(), None, &[a, b])
         }
         ExprKind::Cast(a, Ty::Scalar(to)) => {
             let a = fold(a, types, consts)?;

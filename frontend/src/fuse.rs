@@ -4,7 +4,6 @@ use crate::builtins::{self, Code as BuiltinCode};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::Program;
 use crate::instantiate::{Home, Instances};
-use crate::lower::opcode;
 use crate::source::{Source, Span};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, BinaryOp, DType, Function, FunctionBuilder, FusedExpr,
@@ -173,9 +172,9 @@ fn binary(
     if matches!(op, BinaryOp::And | BinaryOp::Or) && dtype != DType::Bool {
         let x = b.cast(x, DType::Bool);
         let y = b.cast(y, DType::Bool);
-        return Ok(b.binary(opcode(op), x, y));
+        return Ok(b.binary(op.opcode(), x, y));
     }
-    let code = opcode(op);
+    let code = op.opcode();
     if code.domain().contains(dtype) {
         return Ok(b.binary(code, x, y));
     }

@@ -4,7 +4,7 @@
 //! files) are known only when it runs. Element-wise parts do not run here: the runtime collects them
 //! into [`FusedExpr`]s, and the front end lowers each of those to one kernel.
 
-use crate::{Class, DType, Loc};
+use crate::{Class, DType, Loc, Opcode};
 
 /// The host program of one source file.
 #[derive(Clone, Debug, Default)]
@@ -274,6 +274,28 @@ impl BinaryOp {
             BinaryOp::Le => "<=",
             BinaryOp::Gt => ">",
             BinaryOp::Ge => ">=",
+        }
+    }
+
+    /// The instruction that computes it on one dtype (but `%` of floats, which is a library function).
+    pub const fn opcode(self) -> Opcode {
+        match self {
+            BinaryOp::Add => Opcode::Add,
+            BinaryOp::Sub => Opcode::Sub,
+            BinaryOp::Mul => Opcode::Mul,
+            BinaryOp::Div => Opcode::Div,
+            BinaryOp::Rem => Opcode::Rem,
+            BinaryOp::BitAnd | BinaryOp::And => Opcode::And,
+            BinaryOp::BitOr | BinaryOp::Or => Opcode::Or,
+            BinaryOp::BitXor => Opcode::Xor,
+            BinaryOp::Shl => Opcode::Shl,
+            BinaryOp::Shr => Opcode::Shr,
+            BinaryOp::Eq => Opcode::Eq,
+            BinaryOp::Ne => Opcode::Ne,
+            BinaryOp::Lt => Opcode::Lt,
+            BinaryOp::Le => Opcode::Le,
+            BinaryOp::Gt => Opcode::Gt,
+            BinaryOp::Ge => Opcode::Ge,
         }
     }
 

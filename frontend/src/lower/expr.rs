@@ -1,6 +1,6 @@
 //! Lowering of expressions.
 
-use super::{Lower, Values, opcode};
+use super::{Lower, Values};
 use crate::builtins::Code;
 use crate::hir::{Block, Callee, Expr, ExprKind, LocalId};
 use crate::instantiate::Home;
@@ -145,7 +145,7 @@ impl<'b> Lower<'_, '_, 'b> {
             }
             _ => {}
         }
-        self.builder.binary(opcode(op), a, b)
+        self.builder.binary(op.opcode(), a, b)
     }
 
     fn call(&mut self, callee: Callee, args: &[Value], e: &Expr) -> Values {

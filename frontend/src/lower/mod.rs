@@ -12,35 +12,11 @@ use crate::hir::{Body, Const, Function, LocalId};
 use crate::instantiate::{Home, Instances};
 use crate::source::Span;
 use crate::types::Ty;
-use kjit_ir::{
-    BinaryOp, DType, Function as IrFunction, FunctionBuilder, Loc, LocalRef, Opcode, Type, Value,
-};
+use kjit_ir::{DType, Function as IrFunction, FunctionBuilder, Loc, LocalRef, Opcode, Type, Value};
 use smallvec::SmallVec;
 
 /// The values of an expression: one, several of a tuple, none.
 type Values = SmallVec<[Value; 1]>;
-
-/// The instruction of an operator on one dtype (`%` of floats is a library function).
-pub fn opcode(op: BinaryOp) -> Opcode {
-    match op {
-        BinaryOp::Add => Opcode::Add,
-        BinaryOp::Sub => Opcode::Sub,
-        BinaryOp::Mul => Opcode::Mul,
-        BinaryOp::Div => Opcode::Div,
-        BinaryOp::Rem => Opcode::Rem,
-        BinaryOp::BitAnd | BinaryOp::And => Opcode::And,
-        BinaryOp::BitOr | BinaryOp::Or => Opcode::Or,
-        BinaryOp::BitXor => Opcode::Xor,
-        BinaryOp::Shl => Opcode::Shl,
-        BinaryOp::Shr => Opcode::Shr,
-        BinaryOp::Eq => Opcode::Eq,
-        BinaryOp::Ne => Opcode::Ne,
-        BinaryOp::Lt => Opcode::Lt,
-        BinaryOp::Le => Opcode::Le,
-        BinaryOp::Gt => Opcode::Gt,
-        BinaryOp::Ge => Opcode::Ge,
-    }
-}
 
 /// Lowers an instance.
 pub fn lower_function(

@@ -74,28 +74,6 @@ pub(crate) fn cast_weak(value: &Value, dtype: DType, loc: Loc) -> Result<Scalar>
     }
 }
 
-/// The opcode of an operator.
-fn opcode(op: BinaryOp) -> Opcode {
-    match op {
-        BinaryOp::Add => Opcode::Add,
-        BinaryOp::Sub => Opcode::Sub,
-        BinaryOp::Mul => Opcode::Mul,
-        BinaryOp::Div => Opcode::Div,
-        BinaryOp::Rem => Opcode::Rem,
-        BinaryOp::BitAnd | BinaryOp::And => Opcode::And,
-        BinaryOp::BitOr | BinaryOp::Or => Opcode::Or,
-        BinaryOp::BitXor => Opcode::Xor,
-        BinaryOp::Shl => Opcode::Shl,
-        BinaryOp::Shr => Opcode::Shr,
-        BinaryOp::Eq => Opcode::Eq,
-        BinaryOp::Ne => Opcode::Ne,
-        BinaryOp::Lt => Opcode::Lt,
-        BinaryOp::Le => Opcode::Le,
-        BinaryOp::Gt => Opcode::Gt,
-        BinaryOp::Ge => Opcode::Ge,
-    }
-}
-
 /// An operator on two scalars of one dtype that is known to take it.
 pub(crate) fn binary(op: BinaryOp, a: Scalar, b: Scalar, loc: Loc) -> Result<Scalar> {
     // The IR has no float remainder (it is a library function): Rust's `%` is the same exact one.
@@ -104,7 +82,7 @@ pub(crate) fn binary(op: BinaryOp, a: Scalar, b: Scalar, loc: Loc) -> Result<Sca
         (BinaryOp::Rem, DType::F64) => return Ok(Scalar::f64(a.as_f64() % b.as_f64())),
         _ => {}
     }
-    eval(opcode(op), None, &[a, b]).ok_or_else(|| {
+    eval(op.opcode(), None, &[a, b]).ok_or_else(|| {
         RuntimeError::dtype(format!(
             "operator `{}` is not defined for {}",
             op.symbol(),
