@@ -136,6 +136,8 @@ impl Builtin {
             inputs: inputs?,
             outputs: vec![("out".to_string(), spec(self.result)?)],
             identity: None,
+            reorderable: matches!(self.name, "min" | "max" | "fmin" | "fmax"),
+            core: None,
             loc: Loc::default(),
         })
     }

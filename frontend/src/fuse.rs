@@ -52,12 +52,7 @@ pub fn lower_fused(
 ) -> Result<Function, Box<Diagnostic>> {
     let mut b = FunctionBuilder::new("fused");
     let array = |b: &mut FunctionBuilder, name: String, dtype, mode| {
-        b.array(ArrayParam {
-            name,
-            dtype,
-            mode,
-            access: Access::Strided,
-        })
+        b.array(ArrayParam::new(name, dtype, mode, Access::Strided))
     };
     let inputs: Vec<_> = expr
         .inputs

@@ -166,6 +166,8 @@ pub fn signature(function: &Function, source: &Source) -> Signature {
             .collect(),
         outputs: outputs.collect(),
         identity: function.identity,
+        reorderable: function.identity.is_some(),
+        core: None,
         loc: source.loc(function.name_span),
     }
 }
@@ -183,12 +185,7 @@ fn wrap(
     b.set_loc(signature.loc);
     let array = |b: &mut FunctionBuilder, (name, ty): &(String, TypeSpec), mode| {
         let dtype = ty.resolve(generics);
-        b.array(ArrayParam {
-            name: name.clone(),
-            dtype,
-            mode,
-            access: Access::Strided,
-        })
+        b.array(ArrayParam::new(name.clone(), dtype, mode, Access::Strided))
     };
     let inputs: Vec<_> = signature
         .inputs

@@ -1,8 +1,8 @@
 //! Builds functions instruction by instruction, computing result types from the opcode table.
 
 use crate::{
-    ArrayMode, ArrayParam, ArrayRef, Block, DType, FuncRef, Function, Imm, Inst, Loc, LocalArray,
-    LocalRef, Opcode, Scalar, Trap, TrapRef, Type, Value,
+    ArrayMode, ArrayParam, ArrayRef, Block, DType, DimParam, DimRef, FuncRef, Function, Imm, Inst,
+    Loc, LocalArray, LocalRef, Opcode, Scalar, Trap, TrapRef, Type, Value,
 };
 
 /// Appends instructions to one block of a function at a time.
@@ -68,6 +68,31 @@ impl FunctionBuilder {
     pub fn array(&mut self, param: ArrayParam) -> ArrayRef {
         self.func.arrays.push(param);
         ArrayRef::new(self.func.arrays.len() - 1)
+    }
+
+    /// A new core dimension of the kernel.
+    pub fn dim(&mut self, name: impl Into<String>) -> DimRef {
+        self.func.dims.push(DimParam { name: name.into() });
+        DimRef::new(self.func.dims.len() - 1)
+    }
+
+    /// The extent of a core dimension (i64).
+    pub fn extent(&mut self, dim: DimRef) -> Value {
+        let inst = self.push(Opcode::Dim, &[], Imm::Dim(dim), &[], &[DType::I64.into()]);
+        self.func.result(inst)
+    }
+
+    /// An element of this element's sub-array; every index (i64) must be in bounds.
+    pub fn core_load(&mut self, array: ArrayRef, index: &[Value]) -> Value {
+        let ty = Type::scalar(self.func.arrays[array.index()].dtype);
+        let inst = self.push(Opcode::CoreLoad, index, Imm::Array(array), &[], &[ty]);
+        self.func.result(inst)
+    }
+
+    /// Writes an element of this element's sub-array; every index (i64) must be in bounds.
+    pub fn core_store(&mut self, array: ArrayRef, index: &[Value], value: Value) {
+        let args: Vec<Value> = index.iter().copied().chain([value]).collect();
+        self.push(Opcode::CoreStore, &args, Imm::Array(array), &[], &[]);
     }
 
     /// A new local array.

@@ -92,6 +92,29 @@ impl DType {
         matches!(self.kind(), Kind::Float)
     }
 
+    /// True for c64, c128.
+    pub const fn is_complex(self) -> bool {
+        matches!(self.kind(), Kind::Complex)
+    }
+
+    /// The dtype of the parts of a complex number.
+    pub const fn part(self) -> Option<DType> {
+        match self {
+            DType::C64 => Some(DType::F32),
+            DType::C128 => Some(DType::F64),
+            _ => None,
+        }
+    }
+
+    /// The complex dtype with parts of this dtype.
+    pub const fn complex_of_part(self) -> Option<DType> {
+        match self {
+            DType::F32 => Some(DType::C64),
+            DType::F64 => Some(DType::C128),
+            _ => None,
+        }
+    }
+
     /// True for everything but `bool`.
     pub const fn is_number(self) -> bool {
         !matches!(self.kind(), Kind::Bool)
@@ -131,6 +154,8 @@ pub enum Class {
     Float,
     /// c64 c128.
     Complex,
+    /// Every integer and float: what has an order and a remainder.
+    Real,
     /// Every dtype but `bool`.
     Number,
     /// Every dtype.
@@ -144,6 +169,7 @@ impl Class {
         Class::Uint,
         Class::Float,
         Class::Complex,
+        Class::Real,
         Class::Number,
         Class::Any,
     ];
@@ -155,6 +181,7 @@ impl Class {
             Class::Uint => "uint",
             Class::Float => "float",
             Class::Complex => "complex",
+            Class::Real => "real",
             Class::Number => "number",
             Class::Any => "any",
         }
@@ -172,6 +199,7 @@ impl Class {
             Class::Uint => dtype.is_unsigned_int(),
             Class::Float => dtype.is_float(),
             Class::Complex => matches!(dtype.kind(), Kind::Complex),
+            Class::Real => dtype.is_int() || dtype.is_float(),
             Class::Number => dtype.is_number(),
             Class::Any => true,
         }

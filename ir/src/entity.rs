@@ -32,5 +32,6 @@ entities! {
     FuncRef "fn" "A function of the module: `fn2`.";
     ArrayRef "a" "An array parameter of a kernel: `a0`.";
     LocalRef "l" "A fixed-size array private to an element: `l0`.";
+    DimRef "d" "A core dimension of a kernel: `d0`.";
     TrapRef "trap" "A run-time check of the user's program: `trap0`.";
 }

@@ -6,7 +6,7 @@
 //! visible in the rest of its block and in the blocks nested there.
 
 use crate::{
-    ArrayRef, Block, DType, FuncRef, Inst, LocalRef, Opcode, Scalar, TrapRef, Type, Value,
+    ArrayRef, Block, DType, DimRef, FuncRef, Inst, LocalRef, Opcode, Scalar, TrapRef, Type, Value,
 };
 use smallvec::SmallVec;
 
@@ -70,6 +70,11 @@ pub struct Function {
     pub results: Vec<Type>,
     /// Array parameters of a kernel, in the order of the ABI's `args`.
     pub arrays: Vec<ArrayParam>,
+    /// Core dimensions of a gufunc kernel: extents given per call, see [`crate::abi`].
+    pub dims: Vec<DimParam>,
+    /// Loops of the body that were made loop dimensions (by `promote_loops`), outermost first: whoever
+    /// runs the kernel adds them behind the loop dimensions of the call.
+    pub loops: Vec<LoopDim>,
     /// Fixed-size arrays private to an element; zero when the element starts.
     pub locals: Vec<LocalArray>,
     /// Run-time checks, named by `guard`.
@@ -95,6 +100,99 @@ pub struct ArrayParam {
     pub mode: ArrayMode,
     /// What the kernel may assume of the step between elements.
     pub access: Access,
+    /// What it stands for, if not for an argument of the user.
+    pub role: Role,
+    /// Which part of a complex argument it is.
+    pub part: Part,
+    /// The core dimensions: an element of the argument is a sub-array of these extents, reached by
+    /// `core.load` and `core.store`. Empty: one number, reached by `load` and `store`.
+    pub core: SmallVec<[DimRef; 2]>,
+    /// For each of the function's [`Function::loops`], how far one step of that loop moves in the
+    /// argument: `(axis, coefficient)`, `coefficient` times the step of that core axis, summed. May be
+    /// shorter than the list of loops (the rest does not move).
+    pub along: Vec<SmallVec<[(u32, i64); 1]>>,
+}
+
+impl ArrayParam {
+    /// An argument that is one number an element.
+    pub fn new(
+        name: impl Into<String>,
+        dtype: DType,
+        mode: ArrayMode,
+        access: Access,
+    ) -> ArrayParam {
+        ArrayParam {
+            name: name.into(),
+            dtype,
+            mode,
+            access,
+            role: Role::Argument,
+            part: Part::Whole,
+            core: SmallVec::new(),
+            along: Vec::new(),
+        }
+    }
+
+    /// An argument that is a sub-array an element.
+    pub fn with_core(mut self, core: &[DimRef]) -> ArrayParam {
+        self.core = SmallVec::from_slice(core);
+        self
+    }
+
+    /// The same with a role.
+    pub fn with_role(mut self, role: Role) -> ArrayParam {
+        self.role = role;
+        self
+    }
+}
+
+/// What an array parameter stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Role {
+    /// An argument of the user: inputs in order, then outputs in order.
+    #[default]
+    Argument,
+    /// Input, bool: the mask of a call with `where`, after the inputs.
+    Where,
+    /// Input: what an output held before a call with `where`, after the mask; one an output, in order.
+    Old(ArrayRef),
+    /// Input, i64: the index along promoted loop number `0`, counted from 0. Supplied by whoever runs
+    /// the kernel.
+    Iota(u32),
+    /// Output, u32: one where the kernel wrote the element of this output; starts as zeros.
+    Written(ArrayRef),
+    /// Output, u8: status flags that the element raised, see [`crate::abi::fpe`]. The last parameter.
+    Fpe,
+}
+
+/// Which part of a complex argument an array parameter is. The two parts of an argument stand next to
+/// each other, the real one first; kernels have them after `lower_complex`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Part {
+    /// All of the argument.
+    #[default]
+    Whole,
+    /// The real parts of a complex argument: every step is that of the complex elements.
+    Re,
+    /// The imaginary parts.
+    Im,
+}
+
+/// A core dimension of a gufunc kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DimParam {
+    /// As written in the source: `n`, `3`, `n+1`.
+    pub name: String,
+}
+
+/// A loop of the body that became a loop dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LoopDim {
+    /// Its extent: the sum of `coefficient * extent` over these dimensions, plus `constant`; none when
+    /// that is negative.
+    pub dims: SmallVec<[(DimRef, i64); 1]>,
+    /// See [`LoopDim::dims`].
+    pub constant: i64,
 }
 
 /// What a kernel does with an array parameter.
@@ -174,6 +272,15 @@ pub enum TrapKind {
         /// Its extent.
         len: u64,
     },
+    /// An index outside a core dimension of an argument of a gufunc.
+    CoreIndexOutOfBounds {
+        /// The argument's name.
+        array: String,
+        /// Which of its core axes, from 0.
+        axis: u32,
+        /// The dimension whose extent it exceeds.
+        dim: DimRef,
+    },
     /// A loop ran longer than the device allows.
     LoopLimit,
 }
@@ -225,8 +332,10 @@ pub enum Imm {
     Const(Scalar),
     /// Target dtype of `cast` and `bitcast`.
     DType(DType),
-    /// Of `load`, `store`, `index`.
+    /// Of `load`, `store`, `index`, `core.load`, `core.store`.
     Array(ArrayRef),
+    /// Of `dim`.
+    Dim(DimRef),
     /// Of `local.load`, `local.store`.
     Local(LocalRef),
     /// Of `guard`.
@@ -262,6 +371,8 @@ impl Function {
             fast: false,
             results: Vec::new(),
             arrays: Vec::new(),
+            dims: Vec::new(),
+            loops: Vec::new(),
             locals: Vec::new(),
             traps: Vec::new(),
             entry: Block(0),

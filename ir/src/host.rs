@@ -139,9 +139,87 @@ pub enum HostExprKind {
 pub enum HostCallee {
     /// A `ufunc` of the file, or an element-wise built-in function such as `sqrt`, by the name under
     /// which the front end gives its [`Signature`].
+    ///
+    /// Also a `gufunc`, which [`Signature::core`] tells apart. Named arguments are those of
+    /// [`CALL_ARGUMENTS`], and for gufuncs the names of output-only dimensions.
     Elementwise(String),
+    /// A method of a ufunc: `add.reduce(x, axis = 0)`. Named arguments: [`UfuncMethod::named`].
+    Method(String, UfuncMethod),
     /// A host function.
     Builtin(HostFn),
+}
+
+/// Named arguments of a call of a ufunc or gufunc; `axes`, `axis` and `keepdims` are for gufuncs only.
+pub const CALL_ARGUMENTS: &[&str] = &[
+    "out",
+    "where",
+    "casting",
+    "dtype",
+    "signature",
+    "axes",
+    "axis",
+    "keepdims",
+];
+
+/// Methods of a ufunc, besides calling it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum UfuncMethod {
+    /// `f.reduce(x, axis = 0)`
+    Reduce,
+    /// `f.accumulate(x, axis = 0)`
+    Accumulate,
+    /// `f.reduceat(x, indices, axis = 0)`
+    ReduceAt,
+    /// `f.outer(x, y)`
+    Outer,
+    /// `f.at(x, indices, y)`: in the host program, where arrays are values, the changed array comes back.
+    At,
+}
+
+impl UfuncMethod {
+    /// All of them.
+    pub const ALL: &'static [UfuncMethod] = &[
+        UfuncMethod::Reduce,
+        UfuncMethod::Accumulate,
+        UfuncMethod::ReduceAt,
+        UfuncMethod::Outer,
+        UfuncMethod::At,
+    ];
+
+    /// Name in source.
+    pub const fn name(self) -> &'static str {
+        match self {
+            UfuncMethod::Reduce => "reduce",
+            UfuncMethod::Accumulate => "accumulate",
+            UfuncMethod::ReduceAt => "reduceat",
+            UfuncMethod::Outer => "outer",
+            UfuncMethod::At => "at",
+        }
+    }
+
+    /// The method of that name.
+    pub fn from_name(name: &str) -> Option<UfuncMethod> {
+        UfuncMethod::ALL.iter().copied().find(|m| m.name() == name)
+    }
+
+    /// Fewest and most positional arguments.
+    pub const fn arity(self) -> (usize, usize) {
+        match self {
+            UfuncMethod::Reduce | UfuncMethod::Accumulate => (1, 1),
+            UfuncMethod::ReduceAt | UfuncMethod::Outer => (2, 2),
+            UfuncMethod::At => (2, 3),
+        }
+    }
+
+    /// Named arguments it takes.
+    pub const fn named(self) -> &'static [&'static str] {
+        match self {
+            UfuncMethod::Reduce => &["axis", "dtype", "keepdims", "initial", "where"],
+            UfuncMethod::Accumulate | UfuncMethod::ReduceAt => &["axis", "dtype"],
+            UfuncMethod::Outer => &["dtype", "casting"],
+            UfuncMethod::At => &[],
+        }
+    }
 }
 
 /// One index of `x[..]`.
@@ -321,8 +399,84 @@ pub struct Signature {
     pub outputs: Vec<(String, TypeSpec)>,
     /// What `reduce` starts from, as written: an integer or a float.
     pub identity: Option<f64>,
+    /// May a reduction combine elements in any grouping and order? Said by `identity` or
+    /// `reorderable`; a reduction with any other ufunc goes from left to right.
+    pub reorderable: bool,
+    /// The core dimensions of a gufunc; `None` for a ufunc.
+    pub core: Option<CoreSignature>,
     /// Where it is declared.
     pub loc: Loc,
+}
+
+/// The core dimensions of a gufunc. `dims` are those of its kernels, in the same order.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct CoreSignature {
+    /// The dimensions, in order of first appearance.
+    pub dims: Vec<CoreDim>,
+    /// For each input, the dimensions of its core axes; none for a number.
+    pub inputs: Vec<Vec<usize>>,
+    /// For each output.
+    pub outputs: Vec<Vec<usize>>,
+}
+
+/// One core dimension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreDim {
+    /// As written: `n`, `3`, `n+1`; without the `?`.
+    pub name: String,
+    /// What its extent is.
+    pub extent: DimExpr,
+    /// Written with `?`: arguments may lack the axis, which then has the extent 1 and is removed from
+    /// the outputs.
+    pub optional: bool,
+}
+
+/// The extent of a core dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DimExpr {
+    /// A dimension with a name of its own (this one): given by the arguments, or by the caller when it
+    /// appears in outputs only.
+    Free,
+    /// Fixed.
+    Const(i64),
+    /// The extent of another dimension.
+    Dim(usize),
+    /// Sum.
+    Add(Box<DimExpr>, Box<DimExpr>),
+    /// Difference; a negative extent is an error of the call.
+    Sub(Box<DimExpr>, Box<DimExpr>),
+    /// Product.
+    Mul(Box<DimExpr>, Box<DimExpr>),
+    /// Quotient, rounded down; by zero is an error of the call.
+    Div(Box<DimExpr>, Box<DimExpr>),
+}
+
+impl CoreSignature {
+    /// Does the dimension appear in outputs only, so that the caller has to give it?
+    pub fn is_output_only(&self, dim: usize) -> bool {
+        self.dims[dim].extent == DimExpr::Free && !self.inputs.iter().flatten().any(|d| *d == dim)
+    }
+}
+
+/// NumPy's notation: `(m,k),(k,n)->(m,n)`.
+impl std::fmt::Display for CoreSignature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (side, arrow) in [(&self.inputs, "->"), (&self.outputs, "")] {
+            for (n, dims) in side.iter().enumerate() {
+                let comma = if n > 0 { "," } else { "" };
+                write!(f, "{comma}(")?;
+                for (k, dim) in dims.iter().enumerate() {
+                    let comma = if k > 0 { "," } else { "" };
+                    let dim = &self.dims[*dim];
+                    let mark = if dim.optional { "?" } else { "" };
+                    write!(f, "{comma}{}{mark}", dim.name)?;
+                }
+                write!(f, ")")?;
+            }
+            write!(f, "{arrow}")?;
+        }
+        Ok(())
+    }
 }
 
 /// The type of a parameter: fixed, or one of the type parameters.

@@ -40,13 +40,14 @@ pub mod verify;
 
 pub use builder::FunctionBuilder;
 pub use dtype::{Class, DType, Type};
-pub use entity::{ArrayRef, Block, FuncRef, Inst, LocalRef, TrapRef, Value};
+pub use entity::{ArrayRef, Block, DimRef, FuncRef, Inst, LocalRef, TrapRef, Value};
 pub use function::{
-    Access, ArrayMode, ArrayParam, BlockData, Form, Function, Imm, InstData, Loc, LocalArray,
-    Module, Trap, TrapKind, ValueData, ValueDef,
+    Access, ArrayMode, ArrayParam, BlockData, DimParam, Form, Function, Imm, InstData, Loc,
+    LocalArray, LoopDim, Module, Part, Role, Trap, TrapKind, ValueData, ValueDef,
 };
 pub use host::{
-    BinaryOp, FusedExpr, FusedNode, FusedOp, HostProgram, Signature, TypeSpec, UnaryOp,
+    BinaryOp, CoreDim, CoreSignature, DimExpr, FusedExpr, FusedNode, FusedOp, HostProgram,
+    Signature, TypeSpec, UfuncMethod, UnaryOp,
 };
 pub use opcode::Opcode;
 pub use scalar::Scalar;

@@ -141,11 +141,17 @@ opcodes! {
 
     Select  "select"  3 Any    Select  Pure "`(c, a, b)`: a where c, else b. Both are evaluated.";
     Cast    "cast"    1 Any    Convert Pure "Value conversion: int to int wraps; float to int truncates, saturates, NaN gives 0; to float rounds to nearest even; number to bool is `!= 0`; bool to number is 0 or 1.";
+    Complex "complex" 2 Float  Special Pure "`(re, im)`, both f32 or both f64: the c64 or c128 of these parts.";
+    Re      "re"      1 Any    Special Pure "Real part of a complex number: f32 or f64.";
+    Im      "im"      1 Any    Special Pure "Imaginary part of a complex number.";
     Bitcast "bitcast" 1 Any    Convert Pure "Same bits, other dtype of the same width (not bool).";
 
     Index   "index"   0 Any    Special Pure  "Index of this element, from an array parameter of mode `index` (i64).";
     Load    "load"    -1 Any   Special Read  "This element of an input array; vector form may add a mask (masked-off lanes read 0).";
     Store   "store"   -1 Any   Special Write "`(value)` or `(value, mask)`: this element of an output array.";
+    Dim     "dim"     0 Any    Special Pure  "Extent of a core dimension (i64, uniform).";
+    CoreLoad  "core.load"  -1 Any Special Read  "`(index: i64, ..)`, one index a core axis, all in bounds for the lanes that run it: element of this element's sub-array; vector form may add a mask (masked-off lanes read 0, at any index).";
+    CoreStore "core.store" -1 Any Special Write "`(index: i64, .., value)` or with mask: element of this element's sub-array; indices as for `core.load`.";
     LocalLoad  "local.load"  1 Any Special Read  "`(index: i32)`: element of a local array; the index is clamped into it.";
     LocalStore "local.store" -1 Any Special Write "`(index: i32, value)` or with mask: element of a local array; the index is clamped into it.";
     Guard   "guard"   -1 Any   Special Write "`(ok)` or `(ok, mask)`: reports the immediate's trap for elements where ok is false, and goes on.";
@@ -242,7 +248,21 @@ impl Opcode {
                 }
                 Ok(from.with_dtype(to))
             }
-            Rule::Special => Err(format!("{self} has no simple type rule")),
+            Rule::Special => match self {
+                Opcode::Complex => {
+                    let part = same(args)?;
+                    let dtype = part.dtype.complex_of_part();
+                    dtype
+                        .map(|d| part.with_dtype(d))
+                        .ok_or_else(|| format!("{self} does not take {part}"))
+                }
+                Opcode::Re | Opcode::Im => {
+                    let part = args[0].dtype.part();
+                    part.map(|d| args[0].with_dtype(d))
+                        .ok_or_else(|| format!("{self} does not take {}", args[0]))
+                }
+                _ => Err(format!("{self} has no simple type rule")),
+            },
         }
     }
 }

@@ -163,16 +163,16 @@ fn random_kernel_calling(
             0..=1 => DType::I32,
             _ => g.dtype(),
         };
-        let array = g.builder.array(ArrayParam {
-            name: format!("x{n}"),
+        let array = g.builder.array(ArrayParam::new(
+            format!("x{n}"),
             dtype,
-            mode: match (is_input, index) {
+            match (is_input, index) {
                 (_, true) => ArrayMode::Index,
                 (true, _) => ArrayMode::In,
                 _ => ArrayMode::Out,
             },
             access,
-        });
+        ));
         if is_input {
             let value = g.builder.load(array);
             if access == Access::Uniform {
@@ -187,12 +187,12 @@ fn random_kernel_calling(
         }
     }
     if g.start_trace() {
-        let array = g.builder.array(ArrayParam {
-            name: "trace".to_string(),
-            dtype: DType::I32,
-            mode: ArrayMode::Out,
-            access: Access::Contiguous,
-        });
+        let array = g.builder.array(ArrayParam::new(
+            "trace",
+            DType::I32,
+            ArrayMode::Out,
+            Access::Contiguous,
+        ));
         g.trace_output = Some(array);
     }
     g.finish(options.size)

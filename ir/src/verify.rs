@@ -24,6 +24,8 @@
 //! 12. The immediate is of the kind the operation needs, and there is none otherwise.
 //! 13. `load` names an array of mode `in` or `inout`, `store` of `out` or `inout`, `index` of `index`;
 //!     the value stored has the dtype of the array. The same for local arrays, whose index is i32.
+//!     `core.load` and `core.store` take one i64 index for each core axis of the array, which has some;
+//!     every dimension named is declared.
 //! 14. `call` names a function of the module that is not a kernel, with its types.
 //!
 //! Control
@@ -168,6 +170,40 @@ impl<'a> Verifier<'a> {
             if array.mode == ArrayMode::Index && array.dtype != DType::I64 {
                 let r = ArrayRef::new(n);
                 self.error(here, format!("index array {r} is {}, not i64", array.dtype));
+            }
+        }
+        for (n, array) in func.arrays.iter().enumerate() {
+            let r = ArrayRef::new(n);
+            if let Some(dim) = array.core.iter().find(|d| d.index() >= func.dims.len()) {
+                self.error(
+                    here,
+                    format!("{r} has a core axis {dim} that is not declared"),
+                );
+            }
+            let axes = array.core.len();
+            if array.along.len() > func.loops.len()
+                || array
+                    .along
+                    .iter()
+                    .flatten()
+                    .any(|(axis, _)| *axis as usize >= axes)
+            {
+                self.error(
+                    here,
+                    format!("{r} moves along a loop or axis that is not there"),
+                );
+            }
+        }
+        for looping in &func.loops {
+            if let Some((dim, _)) = looping
+                .dims
+                .iter()
+                .find(|(d, _)| d.index() >= func.dims.len())
+            {
+                self.error(
+                    here,
+                    format!("a promoted loop counts {dim}, which is not declared"),
+                );
             }
         }
         for (n, local) in func.locals.iter().enumerate() {
@@ -353,6 +389,35 @@ impl<'a> Verifier<'a> {
                             let mode = mode.name();
                             self.error(here, format!("`{op}` of {array}, whose mode is `{mode}`"));
                         }
+                        if !param.core.is_empty() {
+                            self.error(here, format!("`{op}` of {array}, which has core axes"));
+                        }
+                    }
+                }
+                true
+            }
+            (Opcode::Dim, Imm::Dim(dim)) => {
+                if dim.index() >= func.dims.len() {
+                    self.error(here, format!("there is no dimension {dim}"));
+                }
+                true
+            }
+            (Opcode::CoreLoad | Opcode::CoreStore, Imm::Array(array)) => {
+                match func.arrays.get(array.index()) {
+                    None => self.error(here, format!("there is no array {array}")),
+                    Some(param) if param.core.is_empty() => {
+                        self.error(here, format!("`{op}` of {array}, which has no core axis"));
+                    }
+                    Some(param) => {
+                        let mode = param.mode;
+                        let fits = match op {
+                            Opcode::CoreLoad => matches!(mode, ArrayMode::In | ArrayMode::InOut),
+                            _ => matches!(mode, ArrayMode::Out | ArrayMode::InOut),
+                        };
+                        if !fits {
+                            let mode = mode.name();
+                            self.error(here, format!("`{op}` of {array}, whose mode is `{mode}`"));
+                        }
                     }
                 }
                 true
@@ -377,6 +442,9 @@ impl<'a> Verifier<'a> {
                 | Opcode::Load
                 | Opcode::Store
                 | Opcode::Index
+                | Opcode::Dim
+                | Opcode::CoreLoad
+                | Opcode::CoreStore
                 | Opcode::LocalLoad
                 | Opcode::LocalStore
                 | Opcode::Guard
@@ -509,6 +577,35 @@ impl<'a> Verifier<'a> {
                 };
                 self.masked(here, args, &[in_form(param.dtype)], true);
                 None
+            }
+            (Opcode::Dim, _) => {
+                self.arity(here, data, args, 0);
+                Some(Type::scalar(DType::I64))
+            }
+            (Opcode::CoreLoad | Opcode::CoreStore, Imm::Array(array)) => {
+                let Some(param) = func.arrays.get(array.index()) else {
+                    return;
+                };
+                let mut expected: Vec<Type> = args
+                    .iter()
+                    .chain(std::iter::repeat(&Type::BOOL))
+                    .take(param.core.len())
+                    .map(|ty| ty.with_dtype(DType::I64))
+                    .collect();
+                let varying = vector
+                    && (param.access != Access::Uniform || expected.iter().any(|t| t.varying));
+                let element = Type {
+                    dtype: param.dtype,
+                    varying,
+                };
+                if op == Opcode::CoreLoad {
+                    self.masked(here, args, &expected, varying);
+                    Some(element)
+                } else {
+                    expected.push(in_form(param.dtype));
+                    self.masked(here, args, &expected, true);
+                    None
+                }
             }
             (Opcode::LocalLoad, Imm::Local(local)) => {
                 let Some(local) = func.locals.get(local.index()) else {

@@ -100,6 +100,9 @@ impl RuntimeError {
                 if *len == 1 { "" } else { "s" }
             ))
             .help(format!("indices run from 0 to {}", len.saturating_sub(1))),
+            TrapKind::CoreIndexOutOfBounds { array, axis, .. } => {
+                RuntimeError::value(format!("index out of bounds: axis {axis} of `{array}`"))
+            }
             TrapKind::LoopLimit => RuntimeError::limit("a loop ran longer than the device allows")
                 .help("does the loop end for every element"),
         }

@@ -10,12 +10,7 @@
 //! use kjit_ir::{Access, ArrayMode, ArrayParam, DType, FunctionBuilder, Opcode};
 //!
 //! let mut b = FunctionBuilder::new("square");
-//! let array = |name: &str, mode| ArrayParam {
-//!     name: name.into(),
-//!     dtype: DType::F32,
-//!     mode,
-//!     access: Access::Contiguous,
-//! };
+//! let array = |name: &str, mode| ArrayParam::new(name, DType::F32, mode, Access::Contiguous);
 //! let x = b.array(array("x", ArrayMode::In));
 //! let y = b.array(array("y", ArrayMode::Out));
 //! let value = b.load(x);

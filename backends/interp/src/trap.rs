@@ -134,7 +134,7 @@ impl World for Shadow {
 fn index_value(kernel: &Function, trap: TrapRef) -> Option<Value> {
     if !matches!(
         kernel.traps.get(trap.index())?.kind,
-        TrapKind::IndexOutOfBounds { .. }
+        TrapKind::IndexOutOfBounds { .. } | TrapKind::CoreIndexOutOfBounds { .. }
     ) {
         return None;
     }

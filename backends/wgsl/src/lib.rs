@@ -15,12 +15,7 @@
 //! use kjit_ir::{Access, ArrayMode, ArrayParam, DType, FunctionBuilder, Opcode};
 //! use kjit_wgsl::{WgslOptions, emit};
 //!
-//! let array = |name: &str, mode| ArrayParam {
-//!     name: name.to_string(),
-//!     dtype: DType::F32,
-//!     mode,
-//!     access: Access::Contiguous,
-//! };
+//! let array = |name: &str, mode| ArrayParam::new(name, DType::F32, mode, Access::Contiguous);
 //! let mut b = FunctionBuilder::new("square");
 //! let x = b.array(array("x", ArrayMode::In));
 //! let y = b.array(array("y", ArrayMode::Out));

@@ -1,6 +1,7 @@
 //! Every text must parse and validate in naga; two are compared with what they should read like.
 
 use crate::{Features, Reduction, Shader, StrictMode, WgslOptions, emit};
+use kjit_ir::opcode::Rule;
 use kjit_ir::target::BackendError;
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Imm, Loc, LocalArray, Opcode,
@@ -22,12 +23,7 @@ const DTYPES: [DType; 11] = [
 ];
 
 fn array(name: &str, dtype: DType, mode: ArrayMode, access: Access) -> ArrayParam {
-    ArrayParam {
-        name: name.to_string(),
-        dtype,
-        mode,
-        access,
-    }
+    ArrayParam::new(name, dtype, mode, access)
 }
 
 fn contiguous(name: &str, dtype: DType, mode: ArrayMode) -> ArrayParam {
@@ -55,7 +51,7 @@ fn all_ops() -> Vec<Function> {
     for op in Opcode::ALL.iter().copied().filter(|op| op.is_pure()) {
         for dtype in DTYPES {
             let inputs = match op {
-                Opcode::Const | Opcode::Index | Opcode::Splat | Opcode::AnyTrue => continue,
+                op if op.rule() == Rule::Special => continue,
                 Opcode::Select => vec![DType::Bool, dtype, dtype],
                 _ if !op.domain().contains(dtype) => continue,
                 _ => vec![dtype; op.arity().unwrap()],

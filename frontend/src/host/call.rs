@@ -94,6 +94,7 @@ impl<'a> Host<'a, '_> {
         let known: &[&str] = match &callee {
             HostCallee::Builtin(f) => f.named(),
             HostCallee::Elementwise(_) => &[],
+            HostCallee::Method(_, method) => method.named(),
         };
         self.check_named(&name.name, known, &named);
         if let HostCallee::Elementwise(_) = callee {

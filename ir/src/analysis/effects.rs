@@ -26,9 +26,10 @@ pub fn of_block(func: &Function, block: Block) -> Effects {
     walk_block(func, block, &mut |_, inst| {
         let data = func.inst(inst);
         match data.op {
-            Opcode::Store | Opcode::Guard => effects.writes = true,
+            Opcode::Store | Opcode::CoreStore | Opcode::Guard => effects.writes = true,
             Opcode::LocalStore => effects.writes_locals = true,
-            Opcode::LocalLoad => effects.reads = true,
+            // Moving one could take it to where its index is out of bounds.
+            Opcode::LocalLoad | Opcode::CoreLoad => effects.reads = true,
             Opcode::Load => effects.reads |= !is_invariant_load(func, inst),
             Opcode::Loop => effects.loops = true,
             Opcode::Call => effects.calls = true,

@@ -151,6 +151,8 @@ pub fn compact(func: &Function) -> Function {
     new.fast = func.fast;
     new.results = func.results.clone();
     new.arrays = func.arrays.clone();
+    new.dims = func.dims.clone();
+    new.loops = func.loops.clone();
     new.locals = func.locals.clone();
     new.traps = func.traps.clone();
     let mut map = vec![Value(u32::MAX); func.values.len()];

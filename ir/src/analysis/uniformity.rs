@@ -117,6 +117,12 @@ impl Analysis<'_> {
                         if func.arrays[a.index()].access == Access::Uniform);
                     self.set(data.results[0], !uniform);
                 }
+                Opcode::CoreLoad => {
+                    let uniform = matches!(data.imm, Imm::Array(a)
+                        if func.arrays[a.index()].access == Access::Uniform);
+                    let varying = data.args.iter().any(|a| self.out.is_varying(*a));
+                    self.set(data.results[0], !uniform || varying);
+                }
                 Opcode::Index | Opcode::LocalLoad => self.set(data.results[0], true),
                 _ => {
                     let varying = data.op == Opcode::Call

@@ -75,7 +75,14 @@ impl Dce<'_> {
             }
             let data = self.func.inst(inst);
             match (data.op, data.imm) {
-                (Opcode::Store | Opcode::Guard | Opcode::Call | Opcode::Return, _) => {
+                (
+                    Opcode::Store
+                    | Opcode::CoreStore
+                    | Opcode::Guard
+                    | Opcode::Call
+                    | Opcode::Return,
+                    _,
+                ) => {
                     self.roots.push(inst);
                 }
                 (Opcode::Unreachable, _) if block == self.func.entry => self.roots.push(inst),

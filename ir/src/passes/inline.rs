@@ -22,6 +22,8 @@ pub fn inline(module: &Module, root: FuncRef) -> Function {
     dst.fast = source.fast;
     dst.results = source.results.clone();
     dst.arrays = source.arrays.clone();
+    dst.dims = source.dims.clone();
+    dst.loops = source.loops.clone();
     let entry = dst.entry;
     let mut inliner = Inliner {
         lowered: &lowered,

@@ -130,6 +130,8 @@ impl Vectorizer<'_> {
         self.dst.form = Form::Vector;
         self.dst.fast = self.src.fast;
         self.dst.arrays = self.src.arrays.clone();
+        self.dst.dims = self.src.dims.clone();
+        self.dst.loops = self.src.loops.clone();
         self.dst.locals = self.src.locals.clone();
         self.dst.traps = self.src.traps.clone();
         self.dst.results = self
@@ -316,6 +318,26 @@ impl Vectorizer<'_> {
                 for (n, &arg) in data.args.iter().enumerate() {
                     let is_index = data.op == Opcode::LocalStore && n == 0;
                     args.push(self.mapped(arg, !is_index));
+                }
+                if let Mask::Lanes(mask) = self.state.active {
+                    args.push(mask);
+                }
+            }
+            // Indices stay uniform where they are: that is what makes an access contiguous.
+            Opcode::CoreLoad => {
+                for &arg in &data.args {
+                    args.push(self.mapped(arg, false));
+                }
+                if self.uniformity.is_varying(data.results[0])
+                    && let Mask::Lanes(mask) = self.state.active
+                {
+                    args.push(mask);
+                }
+            }
+            Opcode::CoreStore => {
+                for (n, &arg) in data.args.iter().enumerate() {
+                    let is_value = n + 1 == data.args.len();
+                    args.push(self.mapped(arg, is_value));
                 }
                 if let Mask::Lanes(mask) = self.state.active {
                     args.push(mask);

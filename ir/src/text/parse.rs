@@ -4,8 +4,9 @@ use super::MAX_DEPTH;
 use super::lex::{Token, lex};
 use crate::opcode::Rule;
 use crate::{
-    Access, ArrayMode, ArrayParam, ArrayRef, Block, DType, Form, FuncRef, Function, Imm, Inst, Loc,
-    LocalArray, LocalRef, Module, Opcode, Scalar, Trap, TrapKind, TrapRef, Type, Value,
+    Access, ArrayMode, ArrayParam, ArrayRef, Block, DType, DimParam, DimRef, Form, FuncRef,
+    Function, Imm, Inst, Loc, LocalArray, LocalRef, LoopDim, Module, Opcode, Part, Role, Scalar,
+    Trap, TrapKind, TrapRef, Type, Value,
 };
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -103,7 +104,24 @@ impl<'a> Parser<'a> {
 
     fn declarations(&mut self) -> Result<()> {
         loop {
-            if self.eat_word("array") {
+            if self.eat_word("dim") {
+                let n = self.func.dims.len();
+                self.declared("d", "a dimension", n)?;
+                let name = self.string()?;
+                self.func.dims.push(DimParam { name });
+            } else if self.eat_word("promoted") {
+                self.integer::<u32>("the number of the loop")?;
+                let constant = self.integer("the constant of the extent")?;
+                let mut looping = LoopDim {
+                    dims: SmallVec::new(),
+                    constant,
+                };
+                while let Some(dim) = self.eat_dim()? {
+                    self.punct('*')?;
+                    looping.dims.push((dim, self.integer("a coefficient")?));
+                }
+                self.func.loops.push(looping);
+            } else if self.eat_word("array") {
                 let n = self.func.arrays.len();
                 self.declared("a", "an array", n)?;
                 let mode = self.choice("array mode", |name| {
@@ -117,12 +135,9 @@ impl<'a> Parser<'a> {
                     all.into_iter().find(|a| a.name() == name)
                 })?;
                 let name = self.string()?;
-                self.func.arrays.push(ArrayParam {
-                    name,
-                    dtype,
-                    mode,
-                    access,
-                });
+                let mut array = ArrayParam::new(name, dtype, mode, access);
+                self.array_details(&mut array)?;
+                self.func.arrays.push(array);
             } else if self.eat_word("local") {
                 let n = self.func.locals.len();
                 self.declared("l", "a local array", n)?;
@@ -141,6 +156,14 @@ impl<'a> Parser<'a> {
                         array: self.string()?,
                         len: self.integer("the array's extent")?,
                     },
+                    "core_index_out_of_bounds" => TrapKind::CoreIndexOutOfBounds {
+                        array: self.string()?,
+                        axis: self.integer("the axis")?,
+                        dim: match self.eat_dim()? {
+                            Some(dim) => dim,
+                            None => return self.error("expected a dimension".into()),
+                        },
+                    },
                     "loop_limit" => TrapKind::LoopLimit,
                     other => return self.error(format!("there is no trap kind `{other}`")),
                 };
@@ -150,6 +173,65 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
         }
+    }
+
+    /// `iota 0 re core (d0) along 0 1 * 2`: what stands behind the name of an array.
+    fn array_details(&mut self, array: &mut ArrayParam) -> Result<()> {
+        loop {
+            if self.eat_word("where") {
+                array.role = Role::Where;
+            } else if self.eat_word("fpe") {
+                array.role = Role::Fpe;
+            } else if self.eat_word("iota") {
+                array.role = Role::Iota(self.integer("the number of a loop")?);
+            } else if self.eat_word("old") {
+                array.role = Role::Old(ArrayRef(self.entity("a", "an array")?));
+            } else if self.eat_word("written") {
+                array.role = Role::Written(ArrayRef(self.entity("a", "an array")?));
+            } else if self.eat_word("re") {
+                array.part = Part::Re;
+            } else if self.eat_word("im") {
+                array.part = Part::Im;
+            } else if self.eat_word("core") {
+                self.punct('(')?;
+                let mut core = SmallVec::new();
+                self.list(')', |p| match p.eat_dim()? {
+                    Some(dim) => {
+                        core.push(dim);
+                        Ok(())
+                    }
+                    None => p.error("expected a dimension".into()),
+                })?;
+                array.core = core;
+            } else if self.eat_word("along") {
+                let number: usize = self.integer("the number of a loop")?;
+                let axis: u32 = self.integer("a core axis")?;
+                self.punct('*')?;
+                let coefficient = self.integer("a coefficient")?;
+                if number >= self.func.loops.len() {
+                    return self.error(format!("there is no promoted loop {number}"));
+                }
+                if array.along.len() <= number {
+                    array.along.resize(number + 1, SmallVec::new());
+                }
+                array.along[number].push((axis, coefficient));
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A declared dimension, if one comes.
+    fn eat_dim(&mut self) -> Result<Option<DimRef>> {
+        let Token::Word(word) = self.peek() else {
+            return Ok(None);
+        };
+        if entity_number(word, "d").is_none() {
+            return Ok(None);
+        }
+        let number = self.entity("d", "a dimension")?;
+        let number = self.known(number, "d", self.func.dims.len())?;
+        Ok(Some(DimRef(number)))
     }
 
     /// The entity of a declaration, which must be the next of its kind.
@@ -268,7 +350,11 @@ impl<'a> Parser<'a> {
                 Imm::Const(self.scalar(dtype)?)
             }
             Opcode::Cast | Opcode::Bitcast => Imm::DType(self.dtype()?),
-            Opcode::Index | Opcode::Load | Opcode::Store => {
+            Opcode::Dim => {
+                let number = self.entity("d", "a dimension")?;
+                Imm::Dim(DimRef(self.known(number, "d", self.func.dims.len())?))
+            }
+            Opcode::Index | Opcode::Load | Opcode::Store | Opcode::CoreLoad | Opcode::CoreStore => {
                 let number = self.entity("a", "an array")?;
                 Imm::Array(ArrayRef(self.known(number, "a", self.func.arrays.len())?))
             }
@@ -289,7 +375,7 @@ impl<'a> Parser<'a> {
         };
         let comma_first = matches!(
             imm,
-            Imm::Array(_) | Imm::Local(_) | Imm::Trap(_) | Imm::Func(_)
+            Imm::Array(_) | Imm::Dim(_) | Imm::Local(_) | Imm::Trap(_) | Imm::Func(_)
         );
         let mut args: SmallVec<[Value; 3]> = SmallVec::new();
         let more = match comma_first {
@@ -334,6 +420,19 @@ impl<'a> Parser<'a> {
                     Access::Uniform => array.dtype.into(),
                     _ => in_form(array.dtype),
                 })
+            }
+            (Opcode::Dim, _) => Some(DType::I64.into()),
+            (Opcode::CoreLoad, Imm::Array(array)) => {
+                let array = &self.func.arrays[array.index()];
+                let varying = self.func.form == Form::Vector
+                    && (array.access != Access::Uniform || types.iter().any(|t| t.varying));
+                Some(Type {
+                    dtype: array.dtype,
+                    varying,
+                })
+            }
+            (Opcode::Complex | Opcode::Re | Opcode::Im, _) => {
+                Some(op.result_type(&types, None).unwrap_or(first))
             }
             (Opcode::Index, Imm::Array(array)) => {
                 Some(in_form(self.func.arrays[array.index()].dtype))

@@ -2,7 +2,8 @@
 
 use super::MAX_DEPTH;
 use crate::{
-    Block, Form, Function, Imm, Inst, InstData, Loc, Module, Opcode, TrapKind, Type, Value,
+    Block, Form, Function, Imm, Inst, InstData, Loc, Module, Opcode, Part, Role, TrapKind, Type,
+    Value,
 };
 use std::fmt::{self, Write};
 
@@ -119,10 +120,62 @@ impl<'a> Printer<'a> {
     }
 
     fn declarations(&mut self) {
+        for (n, dim) in self.func.dims.iter().enumerate() {
+            put!(self, "    dim d{n} ");
+            self.string(&dim.name);
+            put!(self, "\n");
+        }
+        for (n, looping) in self.func.loops.iter().enumerate() {
+            put!(self, "    promoted {n} {}", looping.constant);
+            for (dim, coefficient) in &looping.dims {
+                put!(self, " {dim} * {coefficient}");
+            }
+            put!(self, "\n");
+        }
         for (n, array) in self.func.arrays.iter().enumerate() {
             let (mode, access) = (array.mode.name(), array.access.name());
             put!(self, "    array a{n} {mode} {} {access} ", array.dtype);
             self.string(&array.name);
+            match array.role {
+                Role::Argument => {}
+                Role::Where => {
+                    put!(self, " where");
+                }
+                Role::Old(of) => {
+                    put!(self, " old {of}");
+                }
+                Role::Iota(of) => {
+                    put!(self, " iota {of}");
+                }
+                Role::Written(of) => {
+                    put!(self, " written {of}");
+                }
+                Role::Fpe => {
+                    put!(self, " fpe");
+                }
+            }
+            match array.part {
+                Part::Whole => {}
+                Part::Re => {
+                    put!(self, " re");
+                }
+                Part::Im => {
+                    put!(self, " im");
+                }
+            }
+            if !array.core.is_empty() {
+                put!(self, " core (");
+                for (n, dim) in array.core.iter().enumerate() {
+                    self.comma(n);
+                    put!(self, "{dim}");
+                }
+                put!(self, ")");
+            }
+            for (n, steps) in array.along.iter().enumerate() {
+                for (axis, coefficient) in steps {
+                    put!(self, " along {n} {axis} * {coefficient}");
+                }
+            }
             put!(self, "\n");
         }
         for (n, local) in self.func.locals.iter().enumerate() {
@@ -137,6 +190,11 @@ impl<'a> Printer<'a> {
                     put!(self, "index_out_of_bounds ");
                     self.string(array);
                     put!(self, " {len}");
+                }
+                TrapKind::CoreIndexOutOfBounds { array, axis, dim } => {
+                    put!(self, "core_index_out_of_bounds ");
+                    self.string(array);
+                    put!(self, " {axis} {dim}");
                 }
                 TrapKind::LoopLimit => {
                     put!(self, "loop_limit");
@@ -243,6 +301,10 @@ impl<'a> Printer<'a> {
                     }
                     Imm::Array(array) => {
                         put!(self, " {array}");
+                        ", "
+                    }
+                    Imm::Dim(dim) => {
+                        put!(self, " {dim}");
                         ", "
                     }
                     Imm::Local(local) => {

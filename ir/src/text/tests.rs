@@ -288,6 +288,9 @@ fn random_block(
         }
         let op = *u.choose(Opcode::ALL)?;
         let ty = b.func.ty(*u.choose(values)?);
+        if matches!(op, Opcode::Complex | Opcode::Re | Opcode::Im) {
+            continue;
+        }
         match op {
             Opcode::If if depth < 4 => {
                 let bools = of_type(b, values, Type::BOOL);

@@ -325,12 +325,7 @@ fn identity(dtype: DType) -> Function {
 
 /// The kernel that converts an array.
 fn cast_kernel(from: DType, to: DType) -> Function {
-    let param = |name: &str, dtype, mode| ArrayParam {
-        name: name.to_string(),
-        dtype,
-        mode,
-        access: Access::Strided,
-    };
+    let param = |name: &str, dtype, mode| ArrayParam::new(name, dtype, mode, Access::Strided);
     let mut b = FunctionBuilder::new(format!("cast.{from}.{to}"));
     let x = b.array(param("x", from, ArrayMode::In));
     let y = b.array(param("y", to, ArrayMode::Out));

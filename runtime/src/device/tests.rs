@@ -32,12 +32,7 @@ fn barriers() -> &'static Device {
 }
 
 fn param(dtype: DType, mode: ArrayMode) -> ArrayParam {
-    ArrayParam {
-        name: "x".to_string(),
-        dtype,
-        mode,
-        access: Access::Strided,
-    }
+    ArrayParam::new("x", dtype, mode, Access::Strided)
 }
 
 /// A kernel whose outputs are what `body` makes of its inputs.

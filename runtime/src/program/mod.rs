@@ -251,6 +251,9 @@ impl<'a> Evaluator<'a> {
                         .collect::<Result<Vec<_>>>()?;
                     self.call_elementwise(name, args, loc)
                 }
+                HostCallee::Method(..) => Err(RuntimeError::internal(
+                    "bug in kjit: the front end makes no methods yet",
+                )),
                 HostCallee::Builtin(function) => self.call_builtin(*function, args, named, loc),
             },
             HostExprKind::Index(base, index) => {

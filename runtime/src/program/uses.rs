@@ -163,6 +163,7 @@ impl Walk {
                 };
                 match callee {
                     HostCallee::Elementwise(_) => each(self, args, false),
+                    HostCallee::Method(..) => each(self, args, true),
                     // These look at the shape alone.
                     HostCallee::Builtin(HostFn::Len | HostFn::Size) => {}
                     HostCallee::Builtin(HostFn::Dot) => {

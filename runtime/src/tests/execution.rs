@@ -8,12 +8,7 @@ use kjit_ir::{
 };
 
 pub(super) fn param(name: &str, dtype: DType, mode: ArrayMode) -> ArrayParam {
-    ArrayParam {
-        name: name.into(),
-        dtype,
-        mode,
-        access: Access::Strided,
-    }
+    ArrayParam::new(name, dtype, mode, Access::Strided)
 }
 
 /// `z = a * x + y` on i64, where wrong elements cannot hide in rounding.

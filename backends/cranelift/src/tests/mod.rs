@@ -155,12 +155,7 @@ impl Build {
 
     fn array(&mut self, dtype: DType, mode: ArrayMode, access: Access) -> ArrayRef {
         let name = format!("p{}", self.b.func.arrays.len());
-        self.b.array(ArrayParam {
-            name,
-            dtype,
-            mode,
-            access,
-        })
+        self.b.array(ArrayParam::new(name, dtype, mode, access))
     }
 
     /// Type of a value that differs between elements.
