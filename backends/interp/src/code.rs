@@ -4,8 +4,8 @@
 //! lanes for a varying one. As values are immutable, constants are written once, when the frame is made.
 
 use kjit_ir::{
-    ArrayRef, Block, DType, FuncRef, Function, Imm, InstData, LocalRef, Opcode, Scalar, TrapRef,
-    Value,
+    ArrayRef, Block, DType, DimRef, FuncRef, Function, Imm, InstData, LocalRef, Opcode, Scalar,
+    TrapRef, Value,
 };
 
 /// Where a value lives: cell `base + lane * stride`.
@@ -51,6 +51,22 @@ pub(crate) enum Step {
     },
     Store {
         array: ArrayRef,
+        value: Reg,
+        mask: Option<Reg>,
+    },
+    Dim {
+        to: Reg,
+        dim: DimRef,
+    },
+    CoreLoad {
+        to: Reg,
+        array: ArrayRef,
+        index: Box<[Reg]>,
+        mask: Option<Reg>,
+    },
+    CoreStore {
+        array: ArrayRef,
+        index: Box<[Reg]>,
         value: Reg,
         mask: Option<Reg>,
     },
@@ -308,6 +324,25 @@ impl<'a> Flattener<'a> {
                 value: arg(0),
                 mask: mask(1),
             },
+            (Opcode::Dim, Imm::Dim(dim)) => Step::Dim { to, dim },
+            (Opcode::CoreLoad, Imm::Array(array)) => {
+                let axes = self.func.arrays[array.index()].core.len();
+                Step::CoreLoad {
+                    to,
+                    array,
+                    index: (0..axes).map(arg).collect(),
+                    mask: mask(axes),
+                }
+            }
+            (Opcode::CoreStore, Imm::Array(array)) => {
+                let axes = self.func.arrays[array.index()].core.len();
+                Step::CoreStore {
+                    array,
+                    index: (0..axes).map(arg).collect(),
+                    value: arg(axes),
+                    mask: mask(axes + 1),
+                }
+            }
             (Opcode::LocalLoad, Imm::Local(local)) => Step::LocalLoad {
                 to,
                 local,

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::run::{Frame, Stop, World, run};
 use kjit_ir::verify::{VerifierErrors, verify};
-use kjit_ir::{ArrayRef, Form, FuncRef, Function, Module, Scalar, Trap, TrapRef};
+use kjit_ir::{ArrayRef, DimRef, Form, FuncRef, Function, Module, Scalar, Trap, TrapRef};
 use std::fmt;
 use std::rc::Rc;
 
@@ -137,6 +137,18 @@ impl World for Calls<'_> {
     }
 
     fn store(&mut self, array: ArrayRef, _lane: usize, _value: Scalar) {
+        unreachable!("bug in kjit: {array} in a function that is not a kernel")
+    }
+
+    fn extent(&self, dim: DimRef) -> i64 {
+        unreachable!("bug in kjit: {dim} in a function that is not a kernel")
+    }
+
+    fn core_load(&mut self, array: ArrayRef, _lane: usize, _index: &[i64]) -> Scalar {
+        unreachable!("bug in kjit: {array} in a function that is not a kernel")
+    }
+
+    fn core_store(&mut self, array: ArrayRef, _lane: usize, _index: &[i64], _value: Scalar) {
         unreachable!("bug in kjit: {array} in a function that is not a kernel")
     }
 

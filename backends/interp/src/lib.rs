@@ -15,6 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod array;
 mod code;
 mod function;
 mod run;
@@ -23,12 +24,13 @@ mod trap;
 pub use function::{InterpError, run_function, run_function_with_fuel};
 pub use trap::TrapReport;
 
+use array::{Args, Params};
 use code::Code;
 use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::{Backend, BackendError, CompiledKernel};
 use kjit_ir::verify::verify;
-use kjit_ir::{ArrayMode, ArrayRef, Form, FuncRef, Function, Scalar, TrapKind, TrapRef};
-use run::{ArrayArg, Frame, Stop, World, run};
+use kjit_ir::{ArrayRef, DimRef, Form, FuncRef, Function, Scalar, TrapKind, TrapRef};
+use run::{Frame, Stop, World, run};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -93,7 +95,7 @@ impl Backend for Interp {
 /// A kernel ready to be interpreted.
 struct InterpKernel {
     code: Code,
-    arrays: Vec<(kjit_ir::DType, bool)>,
+    params: Params,
     fuel: u64,
     /// What to report when there is no fuel left.
     out_of_fuel: u32,
@@ -125,32 +127,10 @@ impl InterpKernel {
         let limit = traps.position(|trap| trap.kind == TrapKind::LoopLimit);
         Ok(InterpKernel {
             code,
-            arrays: kernel
-                .arrays
-                .iter()
-                .map(|a| (a.dtype, a.mode == ArrayMode::Index))
-                .collect(),
+            params: Params::new(kernel),
             fuel: options.fuel,
             out_of_fuel: limit.map_or(OUT_OF_FUEL, |n| n as u32 + 1),
         })
-    }
-
-    /// The arrays of a call.
-    ///
-    /// # Safety
-    /// `args` and `steps` have an item for each array.
-    unsafe fn arrays(&self, args: *const *mut u8, steps: *const isize) -> Vec<ArrayArg> {
-        let arrays = self.arrays.iter().enumerate();
-        arrays
-            .map(|(n, (dtype, index))| ArrayArg {
-                // SAFETY: there is an item for each array.
-                base: unsafe { *args.add(n) },
-                // SAFETY: as above.
-                step: unsafe { *steps.add(n) },
-                dtype: *dtype,
-                index: *index,
-            })
-            .collect()
     }
 }
 
@@ -178,8 +158,8 @@ impl CompiledKernel for InterpKernel {
             "bug in kjit: {count} elements for a kernel of {lanes} lanes"
         );
         let mut memory = Memory {
-            // SAFETY: the caller says that both have an item for each array.
-            arrays: unsafe { self.arrays(args, steps) },
+            // SAFETY: the caller says that they are what the ABI says.
+            args: unsafe { self.params.args(args, dims, steps) },
             element: 0,
             trap: 0,
         };
@@ -212,7 +192,7 @@ impl CompiledKernel for InterpKernel {
 
 /// A kernel's arrays while it runs.
 struct Memory {
-    arrays: Vec<ArrayArg>,
+    args: Args,
     /// The element of lane 0.
     element: isize,
     /// What goes into [`KernelStatus::trap`].
@@ -222,12 +202,30 @@ struct Memory {
 impl World for Memory {
     fn load(&mut self, array: ArrayRef, lane: usize) -> Scalar {
         // SAFETY: the caller of the kernel says that all `dims[0]` elements may be read.
-        unsafe { self.arrays[array.index()].read(self.element + lane as isize) }
+        unsafe { self.args.arrays[array.index()].read(self.element + lane as isize) }
     }
 
     fn store(&mut self, array: ArrayRef, lane: usize, value: Scalar) {
-        // SAFETY: the caller of the kernel says that all `dims[0]` elements may be written.
-        unsafe { self.arrays[array.index()].write(self.element + lane as isize, value) }
+        self.core_store(array, lane, &[], value);
+    }
+
+    fn extent(&self, dim: DimRef) -> i64 {
+        self.args.extents[dim.index()]
+    }
+
+    fn core_load(&mut self, array: ArrayRef, lane: usize, index: &[i64]) -> Scalar {
+        let array = &self.args.arrays[array.index()];
+        let address = array.address(self.element + lane as isize, index);
+        // SAFETY: the caller of the kernel says that all elements of the `dims[0]` sub-arrays may be
+        // read, and the index is one of them.
+        unsafe { array.read_at(address) }
+    }
+
+    fn core_store(&mut self, array: ArrayRef, lane: usize, index: &[i64], value: Scalar) {
+        let array = &self.args.arrays[array.index()];
+        let address = array.address(self.element + lane as isize, index);
+        // SAFETY: as in `core_load`, for writing.
+        unsafe { array.write_at(address, value) }
     }
 
     fn trap(&mut self, trap: TrapRef, _lane: usize, _frame: &[Scalar]) -> bool {
@@ -247,6 +245,8 @@ impl World for Memory {
     }
 }
 
+#[cfg(test)]
+mod core_tests;
 #[cfg(test)]
 mod pass_tests;
 #[cfg(test)]

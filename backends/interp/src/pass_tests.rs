@@ -4,7 +4,7 @@ use super::*;
 use kjit_ir::eval::same;
 use kjit_ir::passes::{inline, optimize, vectorize};
 use kjit_ir::testing::{Options, random_module, random_scalar};
-use kjit_ir::{Access, ArrayParam};
+use kjit_ir::{Access, ArrayMode, ArrayParam};
 use std::time::{Duration, Instant};
 
 /// Elements of each array: as many as two groups of eight lanes.

@@ -2,7 +2,7 @@
 
 use crate::code::{Code, Local, Step};
 use kjit_ir::eval::eval;
-use kjit_ir::{ArrayRef, DType, FuncRef, Scalar, TrapRef};
+use kjit_ir::{ArrayRef, DType, DimRef, FuncRef, Scalar, TrapRef};
 
 /// What the code can see of the world around it.
 pub(crate) trait World {
@@ -10,6 +10,12 @@ pub(crate) trait World {
     fn load(&mut self, array: ArrayRef, lane: usize) -> Scalar;
     /// Writes element `lane` of an array.
     fn store(&mut self, array: ArrayRef, lane: usize, value: Scalar);
+    /// Extent of a core dimension.
+    fn extent(&self, dim: DimRef) -> i64;
+    /// An element of the sub-array that is element `lane` of an array.
+    fn core_load(&mut self, array: ArrayRef, lane: usize, index: &[i64]) -> Scalar;
+    /// Writes an element of the sub-array that is element `lane` of an array.
+    fn core_store(&mut self, array: ArrayRef, lane: usize, index: &[i64], value: Scalar);
     /// A guard failed in a lane; `frame` holds the registers. Stops if it answers `false`.
     fn trap(&mut self, trap: TrapRef, lane: usize, frame: &[Scalar]) -> bool;
     /// Calls a function.
@@ -158,6 +164,40 @@ pub(crate) fn run(
                     }
                 }
             }
+            Step::Dim { to, dim } => {
+                let extent = world.extent(*dim);
+                frame.regs[to.base as usize] = Scalar::int(DType::I64, extent as i128);
+            }
+            Step::CoreLoad {
+                to,
+                array,
+                index,
+                mask,
+            } => {
+                let width = if to.stride == 0 { 1 } else { lanes };
+                for lane in 0..width {
+                    let cell = to.at(lane);
+                    frame.regs[cell] = if active(frame, mask, lane) {
+                        let index = core_index(frame, index, lane);
+                        world.core_load(*array, lane, &index)
+                    } else {
+                        Scalar::zero(frame.regs[cell].dtype())
+                    };
+                }
+            }
+            Step::CoreStore {
+                array,
+                index,
+                value,
+                mask,
+            } => {
+                for lane in 0..lanes {
+                    if active(frame, mask, lane) {
+                        let index = core_index(frame, index, lane);
+                        world.core_store(*array, lane, &index, frame.regs[value.at(lane)]);
+                    }
+                }
+            }
             Step::LocalLoad { to, local, index } => {
                 let local = code.locals[local.index()];
                 let width = if to.stride == 0 { 1 } else { lanes };
@@ -214,52 +254,8 @@ pub(crate) fn run(
     }
 }
 
-/// One array parameter of a kernel call.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ArrayArg {
-    /// First element; for an index array the first index.
-    pub base: *mut u8,
-    /// Bytes (or index growth) per element.
-    pub step: isize,
-    pub dtype: DType,
-    pub index: bool,
-}
-
-impl ArrayArg {
-    /// Element number `element`.
-    ///
-    /// # Safety
-    /// The element may be read (unless this is an index array).
-    pub unsafe fn read(&self, element: isize) -> Scalar {
-        let offset = self.step.wrapping_mul(element);
-        if self.index {
-            let index = (self.base as isize).wrapping_add(offset);
-            return Scalar::int(DType::I64, index as i128);
-        }
-        let size = self.dtype.size();
-        let mut bytes = [0u8; 16];
-        // SAFETY: the caller says that these `size` bytes may be read; the copy needs no alignment.
-        unsafe {
-            std::ptr::copy_nonoverlapping(self.base.offset(offset), bytes.as_mut_ptr(), size);
-        }
-        let scalar = Scalar::from_ne_bytes(self.dtype, &bytes[..size]);
-        match self.dtype {
-            // Any byte but 0 is true; inside, true is 1.
-            DType::Bool => Scalar::bool(scalar.as_bool()),
-            _ => scalar,
-        }
-    }
-
-    /// Writes element number `element`.
-    ///
-    /// # Safety
-    /// The element may be written.
-    pub unsafe fn write(&self, element: isize, value: Scalar) {
-        let (bytes, size) = value.to_ne_bytes();
-        let offset = self.step.wrapping_mul(element);
-        // SAFETY: the caller says that these `size` bytes may be written; the copy needs no alignment.
-        unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.base.offset(offset), size);
-        }
-    }
+/// A lane's index into the core axes.
+fn core_index(frame: &Frame, index: &[crate::code::Reg], lane: usize) -> Vec<i64> {
+    let cells = index.iter().map(|reg| frame.regs[reg.at(lane)]);
+    cells.map(|scalar| scalar.as_int() as i64).collect()
 }

@@ -347,6 +347,7 @@ fn the_first_failing_element_is_found_without_writing() {
         trap: TrapRef(1),
         element: 2,
         value: Some(Scalar::int(DType::I32, 9)),
+        extent: None,
     };
     assert_eq!(find(4), Some(report));
     assert_eq!(find(2), None);

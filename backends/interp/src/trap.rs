@@ -1,10 +1,13 @@
 //! Finds the element whose run-time check fails first, and the number that made it fail.
 
-use crate::run::{ArrayArg, Frame, Stop, World, run};
+use crate::array::Args;
+use crate::run::{Frame, Stop, World, run};
 use crate::{Interp, InterpKernel};
 use kjit_ir::{
-    ArrayRef, DType, FuncRef, Function, Imm, Opcode, Scalar, TrapKind, TrapRef, Value, ValueDef,
+    ArrayRef, DType, DimRef, FuncRef, Function, Imm, Opcode, Scalar, TrapKind, TrapRef, Value,
+    ValueDef,
 };
+use std::collections::HashMap;
 
 /// A failed run-time check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct TrapReport {
     pub element: usize,
     /// The index that was out of bounds, where it can be told.
     pub value: Option<Scalar>,
+    /// The extent that the index was compared with, if it is given per call (of a core dimension).
+    pub extent: Option<i64>,
 }
 
 impl Interp {
@@ -22,8 +27,9 @@ impl Interp {
     /// `None` when none does. Writes no array: what the kernel stores is seen by its own loads only.
     ///
     /// The kernel is in scalar form (or else runs with one lane); the arguments are as for
-    /// [`CompiledKernel::call`](kjit_ir::target::CompiledKernel::call). The inputs must still be what
-    /// they were: a kernel that ran in place has to be given a copy.
+    /// [`CompiledKernel::call`](kjit_ir::target::CompiledKernel::call). What the kernel reads (outputs
+    /// that it reads included) must still be what it was: a kernel that ran in place has to be given
+    /// a copy.
     ///
     /// # Safety
     /// As for [`CompiledKernel::call`](kjit_ir::target::CompiledKernel::call), but for outputs, which
@@ -55,16 +61,16 @@ impl Interp {
         // SAFETY: the caller says that `dims` has an item.
         let count = unsafe { *dims }.max(0);
         let mut shadow = Shadow {
-            // SAFETY: the caller says that both have an item for each array.
-            arrays: unsafe { ready.arrays(args, steps) },
-            stored: vec![None; kernel.arrays.len()],
+            // SAFETY: the caller says that they are what the ABI says.
+            args: unsafe { ready.params.args(args, dims, steps) },
+            stored: HashMap::new(),
             element: 0,
             regs: Vec::new(),
         };
         let mut frame = Frame::new(&ready.code);
         for element in 0..count {
             shadow.element = element;
-            shadow.stored.fill(None);
+            shadow.stored.clear();
             let mut fuel = ready.fuel;
             let trap = match run(&ready.code, &mut frame, &mut shadow, &mut fuel) {
                 Ok(_) => continue,
@@ -76,16 +82,22 @@ impl Interp {
                         trap: TrapRef::new(limit),
                         element: element as usize,
                         value: None,
+                        extent: None,
                     });
                 }
                 Err(_) => return None,
             };
             let value = index_value(kernel, trap);
             let value = value.map(|v| shadow.regs[ready.code.regs[v.index()].at(0)]);
+            let extent = match kernel.traps.get(trap.index()).map(|trap| &trap.kind) {
+                Some(TrapKind::CoreIndexOutOfBounds { dim, .. }) => Some(shadow.extent(*dim)),
+                _ => None,
+            };
             return Some(TrapReport {
                 trap,
                 element: element as usize,
                 value,
+                extent,
             });
         }
         None
@@ -94,24 +106,56 @@ impl Interp {
 
 /// A kernel's arrays, with what one element stores kept aside.
 struct Shadow {
-    arrays: Vec<ArrayArg>,
-    stored: Vec<Option<Scalar>>,
+    args: Args,
+    /// Bytes stored, by address.
+    stored: HashMap<usize, u8>,
     element: isize,
     /// The registers when the guard failed.
     regs: Vec<Scalar>,
 }
 
 impl World for Shadow {
-    fn load(&mut self, array: ArrayRef, _lane: usize) -> Scalar {
-        match self.stored[array.index()] {
-            Some(value) => value,
-            // SAFETY: the caller of `first_trap` says that all `dims[0]` elements may be read.
-            None => unsafe { self.arrays[array.index()].read(self.element) },
+    fn load(&mut self, array: ArrayRef, lane: usize) -> Scalar {
+        let arg = &self.args.arrays[array.index()];
+        if arg.is_index() {
+            // SAFETY: an index array is not memory.
+            return unsafe { arg.read(self.element) };
         }
+        self.core_load(array, lane, &[])
     }
 
-    fn store(&mut self, array: ArrayRef, _lane: usize, value: Scalar) {
-        self.stored[array.index()] = Some(value);
+    fn store(&mut self, array: ArrayRef, lane: usize, value: Scalar) {
+        self.core_store(array, lane, &[], value);
+    }
+
+    fn extent(&self, dim: DimRef) -> i64 {
+        self.args.extents[dim.index()]
+    }
+
+    fn core_load(&mut self, array: ArrayRef, _lane: usize, index: &[i64]) -> Scalar {
+        let arg = &self.args.arrays[array.index()];
+        let address = arg.address(self.element, index);
+        // SAFETY: the caller of `first_trap` says that all elements may be read.
+        let scalar = unsafe { arg.read_at(address) };
+        if self.stored.is_empty() {
+            return scalar;
+        }
+        let (mut bytes, size) = scalar.to_ne_bytes();
+        for (n, byte) in bytes[..size].iter_mut().enumerate() {
+            if let Some(stored) = self.stored.get(&(address as usize).wrapping_add(n)) {
+                *byte = *stored;
+            }
+        }
+        arg.scalar(&bytes[..size])
+    }
+
+    fn core_store(&mut self, array: ArrayRef, _lane: usize, index: &[i64], value: Scalar) {
+        let address = self.args.arrays[array.index()].address(self.element, index);
+        let (bytes, size) = value.to_ne_bytes();
+        for (n, byte) in bytes[..size].iter().enumerate() {
+            self.stored
+                .insert((address as usize).wrapping_add(n), *byte);
+        }
     }
 
     fn trap(&mut self, _trap: TrapRef, _lane: usize, frame: &[Scalar]) -> bool {
@@ -132,12 +176,13 @@ impl World for Shadow {
 /// The value that a guard compares with its array's extent: the index. Looks back from the condition
 /// through what the front end and the passes make of `0 <= i && i < len`.
 fn index_value(kernel: &Function, trap: TrapRef) -> Option<Value> {
-    if !matches!(
-        kernel.traps.get(trap.index())?.kind,
-        TrapKind::IndexOutOfBounds { .. } | TrapKind::CoreIndexOutOfBounds { .. }
-    ) {
-        return None;
-    }
+    let dim = match kernel.traps.get(trap.index())?.kind {
+        TrapKind::IndexOutOfBounds { .. } => None,
+        TrapKind::CoreIndexOutOfBounds { dim, .. } => Some(dim),
+        TrapKind::LoopLimit => return None,
+    };
+    // The extent, or the zero of `0 <= i`.
+    let is_bound = |value: Value| kernel.as_const(value).is_some() || is_extent(kernel, value, dim);
     let mut guards = kernel
         .insts
         .iter()
@@ -160,9 +205,12 @@ fn index_value(kernel: &Function, trap: TrapRef) -> Option<Value> {
             }
             Opcode::Lt | Opcode::Le | Opcode::Gt | Opcode::Ge => {
                 let (a, b) = (data.args[0], data.args[1]);
-                match (kernel.as_const(a), kernel.as_const(b)) {
-                    (None, Some(_)) => return Some(before_conversion(kernel, a)),
-                    (Some(_), None) => return Some(before_conversion(kernel, b)),
+                match (is_bound(a), is_bound(b)) {
+                    (false, true) => return Some(before_conversion(kernel, a)),
+                    (true, false) => return Some(before_conversion(kernel, b)),
+                    // A constant index.
+                    (true, true) if is_extent(kernel, b, dim) => return Some(a),
+                    (true, true) if is_extent(kernel, a, dim) => return Some(b),
                     _ => {}
                 }
             }
@@ -170,6 +218,16 @@ fn index_value(kernel: &Function, trap: TrapRef) -> Option<Value> {
         }
     }
     None
+}
+
+/// Is it the extent of this core dimension?
+fn is_extent(kernel: &Function, value: Value, dim: Option<DimRef>) -> bool {
+    let Some(dim) = dim else {
+        return false;
+    };
+    let value = before_conversion(kernel, value);
+    matches!(kernel.def(value), ValueDef::Result(inst, _)
+        if kernel.inst(inst).imm == Imm::Dim(dim))
 }
 
 /// The integer that was widened or reinterpreted to be compared, as the user wrote it.
