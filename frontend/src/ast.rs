@@ -69,6 +69,8 @@ pub struct FunctionItem {
     pub outputs: Vec<OutputDecl>,
     /// `identity e` (ufunc only).
     pub identity: Option<Expr>,
+    /// `reorderable` (ufunc only): where the word stands.
+    pub reorderable: Option<Span>,
     /// `fast`: where the word stands.
     pub fast: Option<Span>,
     /// Body.

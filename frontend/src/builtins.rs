@@ -28,6 +28,10 @@ pub enum Ty {
     T,
     /// The unsigned integer as wide as the float `T`, or the float as wide as the integer `T`.
     BitsOfT,
+    /// The dtype of the parts of a complex `T`; of a real `T`, itself.
+    PartOfT,
+    /// The complex dtype with parts of the float `T`: c128 of f64, c64 of f32 and f16.
+    ComplexOfT,
     /// A fixed dtype.
     D(DType),
 }
@@ -39,16 +43,30 @@ pub enum Code {
     Op(Opcode),
     /// A `bitcast`.
     Bitcast,
+    /// What this does on complex numbers, by way of their parts; on real ones what the opcode does, if any.
+    Parts(Parts, Option<Opcode>),
     /// A function of the library: generic of this name, or one a dtype (`exp_f32`, `exp_f64`).
     Library,
 }
 
-use self::Ty::{BitsOfT, D, T};
-use Class::{Any, Float, Int, Number};
+/// What becomes of a complex number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Parts {
+    /// Its distance from zero.
+    Abs,
+    /// Its angle.
+    Arg,
+    /// The imaginary part negated.
+    Conj,
+}
+
+use self::Ty::{BitsOfT, ComplexOfT, D, PartOfT, T};
+use Class::{Any, Complex, Float, Int, Number, Real};
 use Code::{Bitcast, Library, Op};
-use DType::{Bool, F32, F64, I32, I64, U32, U64};
+use DType::{Bool, F16, F32, F64, I32, I64, U16, U32, U64};
 
 const X: &[(&str, Ty)] = &[("x", T)];
+const Z: &[(&str, Ty)] = &[("z", T)];
 const AB: &[(&str, Ty)] = &[("a", T), ("b", T)];
 const DRAW: &[(&str, Ty)] = &[("index", D(I64)), ("seed", D(U64))];
 
@@ -62,7 +80,7 @@ macro_rules! builtins {
 }
 
 builtins! {
-    "abs"      Number X => T, Op(Opcode::Abs), "absolute value";
+    "abs"      Number X => PartOfT, Code::Parts(Parts::Abs, Some(Opcode::Abs)), "absolute value; of a complex number a real one";
     "sqrt"     Float X => T, Op(Opcode::Sqrt), "square root, correctly rounded";
     "floor"    Float X => T, Op(Opcode::Floor), "largest integral value not above";
     "ceil"     Float X => T, Op(Opcode::Ceil), "smallest integral value not below";
@@ -75,11 +93,16 @@ builtins! {
     "fma"      Float &[("a", T), ("b", T), ("c", T)] => T, Op(Opcode::Fma), "a * b + c with one rounding";
     "mulhi"    Int AB => T, Op(Opcode::MulHi), "high half of the double-width product";
     "select"   Any &[("condition", D(Bool)), ("a", T), ("b", T)] => T, Op(Opcode::Select), "a where the condition is true, else b; both are evaluated";
+    "complex"  Float &[("re", T), ("im", T)] => ComplexOfT, Op(Opcode::Complex), "the complex number with these parts";
+    "re"       Complex Z => PartOfT, Op(Opcode::Re), "real part";
+    "im"       Complex Z => PartOfT, Op(Opcode::Im), "imaginary part";
+    "conj"     Number Z => T, Code::Parts(Parts::Conj, None), "complex conjugate; a real number is its own";
+    "arg"      Complex Z => PartOfT, Code::Parts(Parts::Arg, None), "angle of a complex number";
     "to_bits"  Float X => BitsOfT, Bitcast, "the bits of a float as an unsigned integer";
-    "from_bits" Int X => BitsOfT, Bitcast, "the float with these bits (u32 or u64)";
+    "from_bits" Int X => BitsOfT, Bitcast, "the float with these bits (u16, u32 or u64)";
 
     "clamp"    Number &[("x", T), ("lo", T), ("hi", T)] => T, Library, "x limited to lo..hi";
-    "sign"     Number X => T, Library, "-1, 0 or 1 with the sign of x; NaN stays";
+    "sign"     Real X => T, Library, "-1, 0 or 1 with the sign of x; NaN stays";
     "copysign" Float &[("x", T), ("y", T)] => T, Library, "x with the sign bit of y";
     "signbit"  Float X => D(Bool), Library, "is the sign bit set?";
     "isnan"    Float X => D(Bool), Library, "is it NaN?";
@@ -118,6 +141,8 @@ impl Builtin {
     pub fn signature(&self) -> Option<Signature> {
         let spec = |ty: Ty| match ty {
             T => Some(TypeSpec::Generic(0)),
+            PartOfT => Some(TypeSpec::Part(0)),
+            ComplexOfT => Some(TypeSpec::ComplexOf(0)),
             D(dtype) => Some(TypeSpec::DType(dtype)),
             BitsOfT => None,
         };
@@ -163,9 +188,11 @@ pub fn signature(name: &str) -> Option<&'static Signature> {
     .get(name)
 }
 
-/// The other side of a bit cast: `f32 <-> u32`, `f64 <-> u64`.
+/// The other side of a bit cast: `f16 <-> u16`, `f32 <-> u32`, `f64 <-> u64`.
 pub fn bits_of(dtype: DType) -> Option<DType> {
     Some(match dtype {
+        F16 => U16,
+        U16 => F16,
         F32 => U32,
         F64 => U64,
         U32 => F32,

@@ -72,6 +72,9 @@ fn dump_function(out: &mut String, function: &FunctionItem) {
     if let Some(identity) = &function.identity {
         out.push_str(&format!(" (identity {})", dump_expr(identity)));
     }
+    if function.reorderable.is_some() {
+        out.push_str(" reorderable");
+    }
     if function.fast.is_some() {
         out.push_str(" fast");
     }

@@ -1,6 +1,6 @@
 //! Kernels of fused expressions: element-wise parts of a host program, without temporaries.
 
-use crate::builtins::{self, Code as BuiltinCode};
+use crate::builtins;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::Program;
 use crate::instantiate::{Home, Instances};
@@ -160,9 +160,7 @@ fn binary(
 ) -> Result<Value, Box<Diagnostic>> {
     let dtype = b.func.ty(x).dtype;
     if op == BinaryOp::Rem && dtype.is_float() {
-        let fmod = builtins::find("fmod").expect("bug in kjit: no fmod");
-        let func = instances.builtin(fmod, &[dtype]);
-        return Ok(b.call(func, &[x, y], &[Type::scalar(dtype)])[0]);
+        return Ok(instances.remainder(b, x, y));
     }
     if matches!(op, BinaryOp::And | BinaryOp::Or) && dtype != DType::Bool {
         let x = b.cast(x, DType::Bool);
@@ -210,14 +208,5 @@ fn call(
         return b.call(func, args, &results);
     }
     let builtin = builtins::find(name).unwrap_or_else(|| panic!("bug in kjit: no function {name}"));
-    match builtin.code {
-        BuiltinCode::Op(op) => vec![b.op(op, args, None)],
-        BuiltinCode::Bitcast => panic!("bug in kjit: {name} has no signature"),
-        BuiltinCode::Library => {
-            let signature = builtins::signature(name).expect("bug in kjit: no signature");
-            let func = instances.builtin(builtin, generics);
-            let result = signature.outputs[0].1.resolve(generics);
-            b.call(func, args, &[Type::scalar(result)])
-        }
-    }
+    vec![instances.call_builtin(b, builtin, generics, args)]
 }

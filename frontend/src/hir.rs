@@ -47,6 +47,8 @@ pub struct Function {
     pub fast: bool,
     /// What a reduction starts from.
     pub identity: Option<f64>,
+    /// A reduction may combine elements in any order.
+    pub reorderable: bool,
     /// Code.
     pub body: Body,
 }
@@ -88,7 +90,7 @@ pub struct Body {
     /// Type arguments of calls to generic functions, by expression id, filled by inference.
     pub generics: FxHashMap<ExprId, Vec<Ty>>,
     /// Literals whose range must be checked when the function is instantiated.
-    pub generic_literals: Vec<(Literal, Span, u32)>,
+    pub generic_literals: Vec<(Literal, Span, Ty)>,
 }
 
 /// A variable.

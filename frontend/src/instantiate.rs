@@ -1,13 +1,16 @@
 //! Instances of functions: one IR function for each combination of dtypes in use.
 
-use crate::builtins::Builtin;
+use crate::builtins::{self, Builtin, Code, Parts, Ty as BuiltinTy};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{FnId, Function, Program};
 use crate::library::library;
 use crate::literal;
 use crate::lower::lower_function;
 use crate::source::Source;
-use kjit_ir::{DType, FuncRef, Function as IrFunction, Module};
+use crate::types::Ty;
+use kjit_ir::{
+    DType, FuncRef, Function as IrFunction, FunctionBuilder, Module, Opcode, Type, Value,
+};
 use rustc_hash::FxHashMap;
 
 /// Which program a function belongs to.
@@ -88,6 +91,99 @@ impl<'p> Instances<'p> {
         }
     }
 
+    /// A call of a built-in function with these dtypes for its type parameter.
+    ///
+    /// Library functions exist for f32 and f64; on f16 they compute in f32, whose result is rounded once
+    /// more.
+    pub fn call_builtin(
+        &mut self,
+        b: &mut FunctionBuilder,
+        builtin: &Builtin,
+        generics: &[DType],
+        args: &[Value],
+    ) -> Value {
+        match builtin.code {
+            Code::Op(Opcode::Complex) => {
+                let part = match b.func.ty(args[0]).dtype {
+                    DType::F16 => DType::F32,
+                    dtype => dtype,
+                };
+                let args = [b.cast(args[0], part), b.cast(args[1], part)];
+                b.op(Opcode::Complex, &args, None)
+            }
+            Code::Op(op) => b.op(op, args, None),
+            Code::Bitcast => {
+                let from = b.func.ty(args[0]).dtype;
+                let to = builtins::bits_of(from)
+                    .unwrap_or_else(|| panic!("bug in kjit: no bits of {from}"));
+                b.bitcast(args[0], to)
+            }
+            Code::Parts(parts, real) => self.parts(b, parts, real, args[0]),
+            Code::Library => {
+                let half = generics == [DType::F16];
+                let wide: Vec<Value> = (args.iter().zip(builtin.params))
+                    .map(|(arg, (_, ty))| match ty {
+                        BuiltinTy::T if half => b.cast(*arg, DType::F32),
+                        _ => *arg,
+                    })
+                    .collect();
+                let generics = if half { &[DType::F32] } else { generics };
+                let result = match builtin.result {
+                    BuiltinTy::D(dtype) => dtype,
+                    _ => generics[0],
+                };
+                let func = self.builtin(builtin, generics);
+                let value = b.call(func, &wide, &[Type::scalar(result)])[0];
+                match builtin.result {
+                    BuiltinTy::T if half => b.cast(value, DType::F16),
+                    _ => value,
+                }
+            }
+        }
+    }
+
+    /// A function of the parts of a complex number, or what it is on a real one.
+    fn parts(
+        &mut self,
+        b: &mut FunctionBuilder,
+        parts: Parts,
+        real: Option<Opcode>,
+        z: Value,
+    ) -> Value {
+        if !b.func.ty(z).dtype.is_complex() {
+            return real.map_or(z, |op| b.unary(op, z));
+        }
+        let re = b.unary(Opcode::Re, z);
+        let im = b.unary(Opcode::Im, z);
+        let part = b.func.ty(re).dtype;
+        let (name, args) = match parts {
+            Parts::Conj => {
+                let im = b.unary(Opcode::Neg, im);
+                return b.binary(Opcode::Complex, re, im);
+            }
+            Parts::Abs => ("hypot", [re, im]),
+            Parts::Arg => ("atan2", [im, re]),
+        };
+        self.named(b, name, part, &args)
+    }
+
+    /// `a % b` of floats.
+    pub fn remainder(&mut self, b: &mut FunctionBuilder, x: Value, y: Value) -> Value {
+        let dtype = b.func.ty(x).dtype;
+        self.named(b, "fmod", dtype, &[x, y])
+    }
+
+    fn named(
+        &mut self,
+        b: &mut FunctionBuilder,
+        name: &str,
+        dtype: DType,
+        args: &[Value],
+    ) -> Value {
+        let builtin = builtins::find(name).expect("bug in kjit: a function of the table");
+        self.call_builtin(b, builtin, &[dtype], args)
+    }
+
     /// Lowers everything asked for so far, and what that asks for.
     pub fn finish(mut self) -> Result<Module, Vec<Diagnostic>> {
         while let Some(((home, id, generics), func)) = self.queue.pop() {
@@ -110,12 +206,18 @@ impl<'p> Instances<'p> {
 
     /// Literals of a type parameter's type must fit the dtype it has now.
     fn check_literals(&mut self, function: &Function, generics: &[DType]) {
-        for (value, span, n) in &function.body.generic_literals {
-            let dtype = generics[*n as usize];
+        for (value, span, ty) in &function.body.generic_literals {
+            let (Ty::Generic(n) | Ty::Part(n)) = ty else {
+                continue;
+            };
+            let used = generics[*n as usize];
+            let Ty::Scalar(dtype) = ty.instantiate(generics) else {
+                continue;
+            };
             if let Err(d) = literal::check(value, dtype, self.source, *span) {
                 let place = self.source.loc(function.name_span);
                 let text = format!(
-                    "`{}` is used with {} = {dtype}",
+                    "`{}` is used with {} = {used}",
                     function.name, function.generics[*n as usize].0
                 );
                 self.diagnostics.push(d.note(place, text));

@@ -3,7 +3,8 @@
 use crate::diagnostic::{Code, Diagnostic};
 use crate::hir::Literal;
 use crate::source::{Source, Span};
-use kjit_ir::{DType, Scalar};
+use kjit_ir::eval::eval;
+use kjit_ir::{DType, Opcode, Scalar};
 
 /// Smallest and largest value of an integer dtype.
 pub fn int_range(dtype: DType) -> (i128, i128) {
@@ -18,6 +19,12 @@ pub fn int_range(dtype: DType) -> (i128, i128) {
 /// The value, if the dtype has it. Floats round to nearest; only overflow is an error.
 pub fn value(literal: &Literal, dtype: DType) -> Option<Scalar> {
     match (literal, dtype) {
+        (_, DType::C64 | DType::C128) => {
+            let part = value(literal, dtype.part()?)?;
+            Some(Scalar::from_bits(dtype, part.bits()))
+        }
+        (Literal::Int(v), DType::F16) => half(*v as f64),
+        (Literal::Float(digits), DType::F16) => digits.parse().ok().and_then(half),
         (Literal::Int(v), DType::F32) => Some(Scalar::f32(*v as f32)),
         (Literal::Int(v), DType::F64) => Some(Scalar::f64(*v as f64)),
         (Literal::Int(v), d) if d.is_int() => {
@@ -36,6 +43,12 @@ pub fn value(literal: &Literal, dtype: DType) -> Option<Scalar> {
             .map(Scalar::f64),
         _ => None,
     }
+}
+
+/// The f16 nearest to a number; none if that is infinite.
+fn half(value: f64) -> Option<Scalar> {
+    let scalar = eval(Opcode::Cast, Some(DType::F16), &[Scalar::f64(value)])?;
+    (scalar.bits() & 0x7c00 != 0x7c00).then_some(scalar)
 }
 
 /// Complains if the dtype does not have the value.

@@ -166,7 +166,7 @@ pub fn signature(function: &Function, source: &Source) -> Signature {
             .collect(),
         outputs: outputs.collect(),
         identity: function.identity,
-        reorderable: function.identity.is_some(),
+        reorderable: function.reorderable,
         core: None,
         loc: source.loc(function.name_span),
     }

@@ -365,3 +365,76 @@ fn as_deep_as_the_parser_allows() {
         verify(&lower(text, "f", &[]));
     }
 }
+
+/// The text of every function that a kernel needs.
+fn all_ir(text: &str, ufunc: &str, generics: &[DType]) -> String {
+    let source = Source::new("test.k", text);
+    let checked = check(&source).unwrap_or_else(|d| {
+        panic!("{}", crate::render::render(&d, &[&source], false));
+    });
+    let (module, _) = checked
+        .kernel(ufunc, generics)
+        .expect("no instantiation errors");
+    let texts: Vec<String> = module.functions.iter().map(|f| f.to_string()).collect();
+    texts.join("\n")
+}
+
+#[test]
+fn complex_literals_adopt_the_type_of_their_context() {
+    let text = "ufunc f<T: complex>(z: T) -> T { 2 * z + complex(0, 0.5) * conj(z) }";
+    for (dtype, part) in [(DType::C64, "f32"), (DType::C128, "f64")] {
+        let ir = all_ir(text, "f", &[dtype]);
+        assert!(ir.contains(&format!("const {part} 0.5")), "{ir}");
+        assert!(ir.contains("= complex "), "{ir}");
+    }
+}
+
+#[test]
+fn a_complex_number_of_literals_alone_is_c128() {
+    let text = "ufunc f(x: f64) -> f64 { let z = complex(0, 1); re(z * z) + x }";
+    assert!(all_ir(text, "f", &[]).contains("const f64 1.0"));
+    let text = "ufunc f(x: f32) -> f32 { let z = complex(0, 1); im(z) + x }";
+    assert!(all_ir(text, "f", &[]).contains("const f32 1.0"));
+}
+
+#[test]
+fn parts_of_a_type_parameter_have_a_type_of_their_own() {
+    let text = "ufunc unit<T: complex>(z: T) -> T {
+        let r = abs(z);
+        if r == 0.0 { z } else { complex(re(z) / r, im(z) / r) }
+    }";
+    let ir = all_ir(text, "unit", &[DType::C64]);
+    assert!(ir.contains("std.hypot.f32"), "{ir}");
+    let ir = all_ir(text, "unit", &[DType::C128]);
+    assert!(ir.contains("std.hypot.f64"), "{ir}");
+}
+
+#[test]
+fn library_functions_of_f16_compute_in_f32() {
+    let text = "ufunc f<T: float>(x: T) -> T { exp(x) + x % x }";
+    let ir = all_ir(text, "f", &[DType::F16]);
+    assert!(ir.contains("std.exp_f32"), "{ir}");
+    assert!(ir.contains("std.fmod_f32"), "{ir}");
+    assert!(!ir.contains("_f16"), "{ir}");
+}
+
+#[test]
+fn reorderable_stands_behind_the_signature() {
+    let text = "ufunc a(x: f32, y: f32) -> f32 reorderable { x + y }
+ufunc b(x: f32, y: f32) -> f32 identity 0 { x + y }
+ufunc c(x: bool, y: bool) -> bool identity true { x && y }
+ufunc d(x: f32, y: f32) -> f32 { x - y }";
+    let checked = check(&Source::new("test.k", text)).expect("well formed");
+    let said: Vec<_> = checked
+        .signatures()
+        .iter()
+        .map(|s| (s.identity, s.reorderable))
+        .collect();
+    let expected = [
+        (None, true),
+        (Some(0.0), true),
+        (Some(1.0), true),
+        (None, false),
+    ];
+    assert_eq!(said, expected);
+}

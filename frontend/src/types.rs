@@ -10,6 +10,8 @@ pub enum Ty {
     Scalar(DType),
     /// A type parameter of the function.
     Generic(u32),
+    /// The dtype of the parts of a type parameter that is complex.
+    Part(u32),
     /// Not yet known: a variable of inference. None are left after it.
     Var(u32),
     /// A local array: element type (scalar) and length.
@@ -30,7 +32,10 @@ impl Ty {
 
     /// One number or truth value?
     pub fn is_scalar(&self) -> bool {
-        matches!(self, Ty::Scalar(_) | Ty::Generic(_) | Ty::Var(_))
+        matches!(
+            self,
+            Ty::Scalar(_) | Ty::Generic(_) | Ty::Part(_) | Ty::Var(_)
+        )
     }
 
     /// The type as text, given the names of the function's type parameters.
@@ -40,6 +45,7 @@ impl Ty {
             Ty::Generic(n) => generics
                 .get(*n as usize)
                 .map_or_else(|| "?".to_string(), |(name, _)| name.clone()),
+            Ty::Part(n) => format!("a part of {}", Ty::Generic(*n).describe(generics)),
             Ty::Array(element, len) => format!("[{}; {len}]", element.describe(generics)),
             Ty::Tuple(list) => {
                 let list: Vec<String> = list.iter().map(|t| t.describe(generics)).collect();
@@ -55,11 +61,17 @@ impl Ty {
     pub fn instantiate(&self, generics: &[DType]) -> Ty {
         match self {
             Ty::Generic(n) => Ty::Scalar(generics[*n as usize]),
+            Ty::Part(n) => Ty::Scalar(part_of(generics[*n as usize])),
             Ty::Array(element, len) => Ty::Array(Box::new(element.instantiate(generics)), *len),
             Ty::Tuple(list) => Ty::Tuple(list.iter().map(|t| t.instantiate(generics)).collect()),
             other => other.clone(),
         }
     }
+}
+
+/// The dtype of the parts of a complex number; a real number is its own part.
+pub fn part_of(dtype: DType) -> DType {
+    dtype.part().unwrap_or(dtype)
 }
 
 /// A set of dtypes.

@@ -486,6 +486,10 @@ pub enum TypeSpec {
     DType(DType),
     /// The type parameter of that number.
     Generic(usize),
+    /// The dtype of the parts of a complex type parameter; the type parameter itself if it is real.
+    Part(usize),
+    /// The complex dtype with parts of the type parameter: c128 of f64, else c64.
+    ComplexOf(usize),
 }
 
 impl TypeSpec {
@@ -494,6 +498,8 @@ impl TypeSpec {
         match self {
             TypeSpec::DType(d) => d,
             TypeSpec::Generic(g) => generics[g],
+            TypeSpec::Part(g) => generics[g].part().unwrap_or(generics[g]),
+            TypeSpec::ComplexOf(g) => generics[g].complex_of_part().unwrap_or(DType::C64),
         }
     }
 }

@@ -151,20 +151,10 @@ impl<'a> Host<'a, '_> {
             _ => None,
         };
         match dtype {
-            Some(dtype) if dtype.is_supported() => HostExpr {
+            Some(dtype) => HostExpr {
                 kind: HostExprKind::DType(dtype),
                 loc: self.source.loc(value.span),
             },
-            Some(dtype) => {
-                self.error(
-                    Code::NotSupportedYet,
-                    value.span,
-                    format!("`{dtype}` is not supported yet"),
-                    "reserved for a later version",
-                    "use `f32` or `f64`",
-                );
-                self.wrong(value.span)
-            }
             None => {
                 let help = match &value.kind {
                     ast::ExprKind::Name(name) => {

@@ -5,8 +5,10 @@ use crate::ast::{self, ExprKind as A, IndexArg};
 use crate::diagnostic::Code;
 use crate::resolve::ItemRef;
 use crate::source::Span;
+use crate::types::part_of;
+use kjit_ir::eval::eval;
 use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn, HostIndex};
-use kjit_ir::{DType, UnaryOp};
+use kjit_ir::{DType, Opcode, Scalar, UnaryOp};
 
 impl<'a> Host<'a, '_> {
     fn make(&self, kind: HostExprKind, span: Span) -> HostExpr {
@@ -211,7 +213,8 @@ impl<'a> Host<'a, '_> {
             self.diagnostics.push(d);
             return self.wrong(span);
         }
-        let value = crate::literal::value(&literal, to).map_or(0.0, |s| s.to_f64());
+        // The part, rounded: converting it to its own dtype changes nothing more.
+        let value = crate::literal::value(&literal, part_of(to)).map_or(0.0, |s| s.to_f64());
         self.suffixed(HostExprKind::Float(value), dtype, span)
     }
 
@@ -278,13 +281,29 @@ impl<'a> Host<'a, '_> {
             return self.wrong(span);
         };
         let dtype = value.dtype();
+        let declared = self.items.consts[n].1.ty.is_some();
         let kind = match dtype {
+            d if d.is_complex() => return self.complex_constant(value, span),
             DType::Bool => return self.make(HostExprKind::Bool(value.as_bool()), span),
             d if d.is_float() => HostExprKind::Float(value.to_f64()),
             _ => HostExprKind::Int(value.as_int()),
         };
-        let declared = self.items.consts[n].1.ty.is_some();
         self.suffixed(kind, declared.then_some(dtype), span)
+    }
+
+    /// A complex constant: `complex` of its parts.
+    fn complex_constant(&self, value: Scalar, span: Span) -> HostExpr {
+        let part = part_of(value.dtype());
+        let args = [Opcode::Re, Opcode::Im].map(|op| {
+            let x = eval(op, None, &[value]).map_or(0.0, |s| s.to_f64());
+            self.suffixed(HostExprKind::Float(x), Some(part), span)
+        });
+        let kind = HostExprKind::Call {
+            callee: HostCallee::Elementwise("complex".to_string()),
+            args: args.into(),
+            named: Vec::new(),
+        };
+        self.make(kind, span)
     }
 
     /// `[i, a..b, ..]`

@@ -33,7 +33,10 @@ impl<'b> Infer<'_, 'b> {
         e: &'b Expr,
     ) -> Ty {
         let ty = |ty: builtins::Ty| match ty {
-            builtins::Ty::T | builtins::Ty::BitsOfT => Ty::Generic(0),
+            builtins::Ty::T
+            | builtins::Ty::BitsOfT
+            | builtins::Ty::PartOfT
+            | builtins::Ty::ComplexOfT => Ty::Generic(0),
             builtins::Ty::D(dtype) => Ty::Scalar(dtype),
         };
         let params: Vec<(&str, Ty)> = builtin.params.iter().map(|(n, t)| (*n, ty(*t))).collect();
@@ -44,8 +47,14 @@ impl<'b> Infer<'_, 'b> {
         };
         let result = ty(builtin.result);
         let result = self.check_call(builtin.name, classes, &params, &result, args, found, e);
-        if builtin.result != builtins::Ty::BitsOfT || result == Ty::Error {
+        if result == Ty::Error {
             return result;
+        }
+        match builtin.result {
+            builtins::Ty::BitsOfT => {}
+            builtins::Ty::PartOfT => return self.part_of(builtin, &result, args[0].span, e.span),
+            builtins::Ty::ComplexOfT => return self.complex_of(&result, args[0].span, e.span),
+            builtins::Ty::T | builtins::Ty::D(_) => return result,
         }
         match self.vars.shallow(&result) {
             Ty::Scalar(dtype) => match builtins::bits_of(dtype) {
@@ -53,7 +62,7 @@ impl<'b> Infer<'_, 'b> {
                 None => self.bits_mismatch(builtin, dtype.name(), args[0].span),
             },
             Ty::Error => {}
-            Ty::Generic(_) => {
+            Ty::Generic(_) | Ty::Part(_) => {
                 let text = self.show(&result);
                 self.bits_mismatch(builtin, &text, args[0].span);
             }
@@ -73,9 +82,9 @@ impl<'b> Infer<'_, 'b> {
 
     fn bits_mismatch(&mut self, builtin: &Builtin, found: &str, span: Span) {
         let wants = if builtin.class == Class::Float {
-            "f32 or f64"
+            "f16, f32 or f64"
         } else {
-            "u32 or u64"
+            "u16, u32 or u64"
         };
         self.error(
             Code::ClassBound,
@@ -128,6 +137,13 @@ impl<'b> Infer<'_, 'b> {
                     let help = match class {
                         _ if matches!(self.vars.shallow(have), Ty::Generic(_)) => {
                             format!("bound {text} by the class `{class}`")
+                        }
+                        Class::Complex => {
+                            format!("make it complex: `{} as c64`", self.operand_text(arg.span))
+                        }
+                        Class::Float | Class::Real if self.is_complex(have) => {
+                            let text = self.operand_text(arg.span);
+                            format!("take a part of it: `re({text})`, or its length: `abs({text})`")
                         }
                         Class::Float => {
                             format!("convert it: `{} as f64`", self.operand_text(arg.span))

@@ -11,7 +11,9 @@ use kjit_ir::{BinaryOp, Class, DType, UnaryOp};
 
 const NUMBER: DTypeSet = DTypeSet::class(Class::Number);
 const INT: DTypeSet = DTypeSet::class(Class::Int);
-const FLOAT: DTypeSet = DTypeSet::class(Class::Float);
+const REAL: DTypeSet = DTypeSet::class(Class::Real);
+const COMPLEX: DTypeSet = DTypeSet::class(Class::Complex);
+const INEXACT: DTypeSet = DTypeSet::class(Class::Float).or(COMPLEX);
 const BITS: DTypeSet = DTypeSet::domain(Domain::Bits);
 
 impl<'b> Infer<'_, 'b> {
@@ -112,7 +114,7 @@ impl<'b> Infer<'_, 'b> {
 
     fn literal(&mut self, literal: &'b Literal, suffix: Option<DType>, span: Span) -> Ty {
         let ty = match (suffix, literal) {
-            (Some(dtype), Literal::Float(_)) if !dtype.is_float() => {
+            (Some(dtype), Literal::Float(_)) if !INEXACT.contains(dtype) => {
                 self.error(
                     Code::Mismatch,
                     span,
@@ -134,7 +136,7 @@ impl<'b> Infer<'_, 'b> {
             }
             (Some(dtype), _) => Ty::Scalar(dtype),
             (None, Literal::Int(_)) => self.vars.fresh(NUMBER, Origin::Int, span),
-            (None, Literal::Float(_)) => self.vars.fresh(FLOAT, Origin::Float, span),
+            (None, Literal::Float(_)) => self.vars.fresh(INEXACT, Origin::Float, span),
         };
         self.literals.push((literal, span, ty.clone()));
         ty
@@ -142,7 +144,9 @@ impl<'b> Infer<'_, 'b> {
 
     fn must_be_scalar(&mut self, ty: &Ty, span: Span, what: &str) -> bool {
         match self.vars.shallow(ty) {
-            Ty::Scalar(_) | Ty::Generic(_) | Ty::Var(_) | Ty::Error | Ty::Never => true,
+            Ty::Scalar(_) | Ty::Generic(_) | Ty::Part(_) | Ty::Var(_) | Ty::Error | Ty::Never => {
+                true
+            }
             other => {
                 let text = self.show(&other);
                 self.error(
@@ -180,7 +184,7 @@ impl<'b> Infer<'_, 'b> {
         let text = self.show(&shallow);
         let narrower = match symbol {
             "&" | "|" | "^" | "<<" | ">>" | "!" => "`int`",
-            "%" => "`int` or `float`",
+            "%" => "`real`",
             _ => "`number`",
         };
         let (message, help) = match shallow {
@@ -251,7 +255,7 @@ impl<'b> Infer<'_, 'b> {
         }
         let (set, help) = match op {
             B::Add | B::Sub | B::Mul | B::Div => (NUMBER, "convert truth values first: `x as i32`"),
-            B::Rem => (INT.or(FLOAT), "convert it first: `x as i32`"),
+            B::Rem => (REAL, "convert it first: `x as i32`"),
             B::BitAnd | B::BitOr | B::BitXor => (BITS, "convert it first: `x as i32`"),
             B::Eq | B::Ne => (DTypeSet::ALL, "compare numbers"),
             _ => (NUMBER, "compare numbers"),
@@ -311,8 +315,8 @@ impl<'b> Infer<'_, 'b> {
         let (a, b) = (self.vars.resolve(a), self.vars.resolve(b));
         let rank = |ty: &Ty| match ty {
             Ty::Scalar(DType::Bool) => 0,
-            Ty::Scalar(d) => d.size() + if d.is_float() { 100 } else { 0 },
-            Ty::Generic(_) => 1000,
+            Ty::Scalar(d) => d.size() + if INEXACT.contains(*d) { 100 } else { 0 },
+            Ty::Generic(_) | Ty::Part(_) => 1000,
             _ => 0,
         };
         match (&a, &b) {
@@ -357,19 +361,36 @@ impl<'b> Infer<'_, 'b> {
 
     fn cast(&mut self, a: &'b Expr, to: &Ty, span: Span) -> Ty {
         let from = self.value(a);
-        if !matches!(
-            self.vars.shallow(&from),
-            Ty::Scalar(_) | Ty::Generic(_) | Ty::Var(_) | Ty::Error | Ty::Never
-        ) {
-            let (x, y) = (self.show(&from), self.show(to));
-            self.error(
-                Code::BadCast,
-                span,
-                format!("{x} cannot be converted to {y}"),
-                "no such conversion",
-                "convert one number at a time",
-            );
+        if matches!(self.vars.shallow(&from), Ty::Error | Ty::Never) || from == *to {
+            return to.clone();
         }
+        let help = match self.vars.set_of(&from) {
+            None => "convert one number at a time".to_string(),
+            Some(set) => {
+                let drops_im = self
+                    .vars
+                    .set_of(to)
+                    .is_some_and(|to| !to.and(REAL).is_empty());
+                let text = self.operand_text(a.span);
+                match self.vars.shallow(&from) {
+                    _ if !drops_im || set.and(COMPLEX).is_empty() => return to.clone(),
+                    // A literal that is still free can be real.
+                    Ty::Var(_) if !set.and(REAL).is_empty() => return to.clone(),
+                    Ty::Generic(_) if !set.is_subset(COMPLEX) => {
+                        format!("bound {} by the class `real`", self.show(&from))
+                    }
+                    _ => format!("take its real part: `re({text})`, or its length: `abs({text})`"),
+                }
+            }
+        };
+        let (x, y) = (self.show(&from), self.show(to));
+        self.error(
+            Code::BadCast,
+            span,
+            format!("{x} cannot be converted to {y}"),
+            "no such conversion",
+            &help,
+        );
         to.clone()
     }
 

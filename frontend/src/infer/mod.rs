@@ -6,6 +6,7 @@
 
 mod call;
 mod expr;
+mod parts;
 mod stmt;
 mod unify;
 
@@ -97,6 +98,8 @@ struct Infer<'p, 'b> {
     types: Vec<Ty>,
     /// Type arguments of calls.
     call_generics: Vec<(usize, Vec<Ty>)>,
+    /// Complex numbers and their parts, where neither type is known yet.
+    parts: Vec<parts::Relation>,
     /// Literals without suffix, to check against the type they get.
     literals: Vec<(&'b Literal, Span, Ty)>,
     /// What `return` must give.
@@ -117,6 +120,7 @@ impl<'p, 'b> Infer<'p, 'b> {
             locals: Vec::new(),
             types: Vec::new(),
             call_generics: Vec::new(),
+            parts: Vec::new(),
             literals: Vec::new(),
             result: Ty::Error,
         }
@@ -124,6 +128,7 @@ impl<'p, 'b> Infer<'p, 'b> {
 
     /// Settles every variable and checks the literals.
     fn finish(mut self) -> Finished {
+        self.settle_parts();
         for (span, message) in self.vars.default_all() {
             self.diagnostics.push(
                 Diagnostic::new(Code::CannotInfer, self.context.source, span, message)
@@ -139,7 +144,9 @@ impl<'p, 'b> Infer<'p, 'b> {
                         self.diagnostics.push(d);
                     }
                 }
-                Ty::Generic(n) => generic_literals.push((value.clone(), span, n)),
+                ty @ (Ty::Generic(_) | Ty::Part(_)) => {
+                    generic_literals.push((value.clone(), span, ty));
+                }
                 _ => {}
             }
         }
@@ -235,7 +242,7 @@ struct Finished {
     types: Vec<Ty>,
     locals: Vec<Ty>,
     generics: Vec<(usize, Vec<Ty>)>,
-    generic_literals: Vec<(Literal, Span, u32)>,
+    generic_literals: Vec<(Literal, Span, Ty)>,
 }
 
 impl Finished {

@@ -25,6 +25,9 @@ enum Var {
     Bound(Ty),
 }
 
+/// The dtypes that complex numbers have parts of.
+pub(super) const PARTS: DTypeSet = DTypeSet::one(DType::F32).or(DTypeSet::one(DType::F64));
+
 /// The type variables of a body.
 pub struct Vars<'p> {
     generics: &'p [(String, Class)],
@@ -93,6 +96,7 @@ impl<'p> Vars<'p> {
         match self.shallow(ty) {
             Ty::Scalar(dtype) => Some(DTypeSet::one(dtype)),
             Ty::Generic(n) => Some(DTypeSet::class(self.generics[n as usize].1)),
+            Ty::Part(_) => Some(PARTS),
             Ty::Var(n) => match &self.vars[n as usize] {
                 Var::Free { set, .. } => Some(*set),
                 Var::Bound(_) => None,
@@ -137,8 +141,8 @@ impl<'p> Vars<'p> {
                 self.vars[*x as usize] = Var::Bound(b.clone());
                 true
             }
-            (Ty::Var(x), Ty::Scalar(_) | Ty::Generic(_)) => self.bind(*x, &b),
-            (Ty::Scalar(_) | Ty::Generic(_), Ty::Var(y)) => self.bind(*y, &a),
+            (Ty::Var(x), Ty::Scalar(_) | Ty::Generic(_) | Ty::Part(_)) => self.bind(*x, &b),
+            (Ty::Scalar(_) | Ty::Generic(_) | Ty::Part(_), Ty::Var(y)) => self.bind(*y, &a),
             (Ty::Array(x, n), Ty::Array(y, m)) => n == m && self.unify(x, y),
             (Ty::Tuple(xs), Ty::Tuple(ys)) => {
                 xs.len() == ys.len() && xs.iter().zip(ys).all(|(x, y)| self.unify(x, y))
@@ -191,7 +195,7 @@ impl<'p> Vars<'p> {
 
     /// Gives every free variable its default; places where there is none.
     pub fn default_all(&mut self) -> Vec<(Span, String)> {
-        const ORDER: [DType; 10] = [
+        const ORDER: [DType; 13] = [
             DType::I32,
             DType::F64,
             DType::U32,
@@ -202,13 +206,19 @@ impl<'p> Vars<'p> {
             DType::I16,
             DType::U8,
             DType::U16,
+            DType::C128,
+            DType::C64,
+            DType::F16,
         ];
         let mut failed = Vec::new();
         for var in &mut self.vars {
             if let Var::Free { set, origin, span } = var {
                 let default = match origin {
                     Origin::Int => ORDER.iter().copied().find(|d| set.contains(*d)),
-                    Origin::Float => Some(DType::F64),
+                    Origin::Float => ORDER
+                        .iter()
+                        .copied()
+                        .find(|d| !d.is_int() && set.contains(*d)),
                     Origin::Parameter => None,
                 };
                 *var = Var::Bound(match default {
@@ -227,6 +237,9 @@ impl<'p> Vars<'p> {
     pub fn describe(&mut self, ty: &Ty) -> String {
         match self.resolve(ty) {
             var @ Ty::Var(_) => match self.free(&var) {
+                Some((set, _)) if set.is_subset(DTypeSet::class(Class::Complex)) => {
+                    "a complex number".to_string()
+                }
                 Some((_, Origin::Int)) => "an integer".to_string(),
                 Some((_, Origin::Float)) => "a float".to_string(),
                 _ => "of unknown type".to_string(),

@@ -139,9 +139,7 @@ impl<'b> Lower<'_, '_, 'b> {
         match op {
             BinaryOp::Shl | BinaryOp::Shr => b = self.builder.cast(b, dtype),
             BinaryOp::Rem if dtype.is_float() => {
-                let fmod = crate::builtins::find("fmod").expect("bug in kjit: no fmod");
-                let func = self.instances.builtin(fmod, &[dtype]);
-                return self.builder.call(func, &[a, b], &[Type::scalar(dtype)])[0];
+                return self.instances.remainder(&mut self.builder, a, b);
             }
             _ => {}
         }
@@ -158,13 +156,12 @@ impl<'b> Lower<'_, '_, 'b> {
         self.flatten(&body.types[e.id], &mut results);
         let func = match callee {
             Callee::Function(id) => self.instances.function(self.home, id, &generics),
-            Callee::Builtin(builtin) => match builtin.code {
-                Code::Op(op) => return Values::from_slice(&[self.builder.op(op, args, None)]),
-                Code::Bitcast => {
-                    return Values::from_slice(&[self.builder.bitcast(args[0], results[0].dtype)]);
-                }
-                Code::Library => self.instances.builtin(builtin, &generics),
-            },
+            Callee::Builtin(builtin) => {
+                let value =
+                    self.instances
+                        .call_builtin(&mut self.builder, builtin, &generics, args);
+                return Values::from_slice(&[value]);
+            }
         };
         Values::from_vec(self.builder.call(func, args, &results))
     }
@@ -187,7 +184,8 @@ impl<'b> Lower<'_, '_, 'b> {
                 ExprKind::Unary(_, a) | ExprKind::Cast(a, _) => cost(a, left),
                 ExprKind::Binary(_, a, b) => cost(a, left) && cost(b, left),
                 ExprKind::Call(Callee::Builtin(builtin), args) => {
-                    builtin.code != Code::Library && args.iter().all(|a| cost(a, left))
+                    matches!(builtin.code, Code::Op(_) | Code::Bitcast)
+                        && args.iter().all(|a| cost(a, left))
                 }
                 _ => false,
             }

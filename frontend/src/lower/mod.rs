@@ -11,7 +11,7 @@ mod stmt;
 use crate::hir::{Body, Const, Function, LocalId};
 use crate::instantiate::{Home, Instances};
 use crate::source::Span;
-use crate::types::Ty;
+use crate::types::{Ty, part_of};
 use kjit_ir::{DType, Function as IrFunction, FunctionBuilder, Loc, LocalRef, Opcode, Type, Value};
 use smallvec::SmallVec;
 
@@ -101,6 +101,7 @@ impl Lower<'_, '_, '_> {
         match ty {
             Ty::Scalar(dtype) => *dtype,
             Ty::Generic(n) => self.generics[*n as usize],
+            Ty::Part(n) => part_of(self.generics[*n as usize]),
             other => panic!("bug in kjit: {other:?} is no scalar type"),
         }
     }

@@ -286,7 +286,7 @@ impl Parser<'_> {
         let generics = self.generics();
         let params = self.params();
         let outputs = self.outputs();
-        let (identity, fast) = self.attributes(kind);
+        let (identity, reorderable, fast) = self.attributes(kind);
         if !self.at(TokenKind::OpenBrace) && !self.panic {
             let help = if self.at_word("where") {
                 "bounds stand with the type parameter, as in `<T: float>`"
@@ -303,6 +303,7 @@ impl Parser<'_> {
             params,
             outputs,
             identity,
+            reorderable,
             fast,
             body,
         }))
@@ -321,7 +322,7 @@ impl Parser<'_> {
                 let diagnostic = self
                     .diagnostic(Code::UnexpectedToken, name.span, message)
                     .help(format!(
-                        "write `{}: float`; classes are `int`, `uint`, `float`, `number` and `any`",
+                        "write `{}: float`; classes are `int`, `uint`, `float`, `complex`, `real`, `number` and `any`",
                         name.name
                     ));
                 self.report(diagnostic);
@@ -332,23 +333,7 @@ impl Parser<'_> {
                 generics.push((name, any));
             } else if self.eat(TokenKind::Colon) {
                 let class = self.name("a type class");
-                if class.name == "complex" {
-                    let diagnostic = self
-                        .diagnostic(
-                            Code::NotSupportedYet,
-                            class.span,
-                            "complex numbers are reserved for a later version",
-                        )
-                        .help("use the class `float`");
-                    self.report(diagnostic);
-                    let any = Ident {
-                        name: "any".to_string(),
-                        span: class.span,
-                    };
-                    generics.push((name, any));
-                } else {
-                    generics.push((name, class));
-                }
+                generics.push((name, class));
                 if self.at(TokenKind::Plus) && !self.panic {
                     let diagnostic = self
                         .diagnostic(Code::UnexpectedToken, self.span(), "a type parameter has one class")
@@ -551,9 +536,10 @@ impl Parser<'_> {
         outputs
     }
 
-    /// `identity e` and `fast`, in either order.
-    fn attributes(&mut self, kind: FunctionKind) -> (Option<Expr>, Option<Span>) {
+    /// `identity e`, `reorderable` and `fast`, in any order.
+    fn attributes(&mut self, kind: FunctionKind) -> (Option<Expr>, Option<Span>, Option<Span>) {
         let mut identity = None;
+        let mut reorderable = None;
         let mut fast = None;
         while !self.panic {
             let span = self.span();
@@ -575,6 +561,17 @@ impl Parser<'_> {
                     self.bump();
                     fast.replace(span).is_some()
                 }
+                TokenKind::Ident if word == "reorderable" => {
+                    self.bump();
+                    if kind == FunctionKind::Fn {
+                        let diagnostic = self
+                            .diagnostic(Code::WrongPlace, span, "only a `ufunc` is reorderable")
+                            .help("remove it, or make the function a `ufunc`");
+                        self.report(diagnostic);
+                        continue;
+                    }
+                    reorderable.replace(span).is_some()
+                }
                 _ => break,
             };
             if twice {
@@ -588,7 +585,7 @@ impl Parser<'_> {
                 self.report(diagnostic);
             }
         }
-        (identity, fast)
+        (identity, reorderable, fast)
     }
 
     /// A type.
@@ -614,7 +611,7 @@ impl Parser<'_> {
                 TypeExprKind::Error
             }
             _ => {
-                self.unexpected_help("a type", Some("types are `bool`, `i8` to `i64`, `u8` to `u64`, `f32`, `f64` and type parameters".to_string()));
+                self.unexpected_help("a type", Some("types are `bool`, `i8` to `i64`, `u8` to `u64`, `f16`, `f32`, `f64`, `c64`, `c128` and type parameters".to_string()));
                 TypeExprKind::Error
             }
         };
@@ -628,17 +625,6 @@ impl Parser<'_> {
     fn named_type(&mut self) -> TypeExprKind {
         let span = self.bump().span;
         let name = self.text_of(span);
-        if let Some(dtype) = DType::from_name(name).filter(|d| !d.is_supported()) {
-            let diagnostic = self
-                .diagnostic(
-                    Code::NotSupportedYet,
-                    span,
-                    format!("the type {dtype} is reserved for a later version"),
-                )
-                .help("use `f32` or `f64`");
-            self.report(diagnostic);
-            return TypeExprKind::Error;
-        }
         if matches!(self.kind(), TokenKind::Less | TokenKind::ColonColon)
             && !self.at_comparison_after_cast()
         {

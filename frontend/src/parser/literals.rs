@@ -14,7 +14,7 @@ impl Parser<'_> {
             Ok(kind) => kind,
             Err(mistake) => {
                 let diagnostic = self
-                    .diagnostic(mistake.code, span, mistake.message)
+                    .diagnostic(Code::BadLiteral, span, mistake.message)
                     .help(mistake.help);
                 self.report(diagnostic);
                 ExprKind::Error
@@ -47,14 +47,12 @@ impl Parser<'_> {
 
 /// What is wrong with a literal.
 struct Mistake {
-    code: Code,
     message: String,
     help: String,
 }
 
 fn bad(message: impl Into<String>, help: impl Into<String>) -> Mistake {
     Mistake {
-        code: Code::BadLiteral,
         message: message.into(),
         help: help.into(),
     }
@@ -105,13 +103,20 @@ fn number(text: &str) -> Result<ExprKind, Mistake> {
         "" => None,
         _ => Some(check_suffix(suffix, &value, float)?),
     };
-    if float || matches!(suffix.as_deref(), Some("f32" | "f64")) {
+    if float || is_inexact(suffix.as_deref()) {
         return Ok(ExprKind::Float(value, suffix));
     }
     match value.parse() {
         Ok(value) => Ok(ExprKind::Int(value, suffix)),
         Err(_) => Err(too_large()),
     }
+}
+
+/// Is it the suffix of a float or a complex number?
+fn is_inexact(suffix: Option<&str>) -> bool {
+    suffix
+        .and_then(DType::from_name)
+        .is_some_and(|d| d.is_float() || d.is_complex())
 }
 
 fn too_large() -> Mistake {
@@ -152,7 +157,7 @@ fn radix_integer(text: &str, radix: u32) -> Result<ExprKind, Mistake> {
         "" => None,
         _ => Some(check_suffix(suffix, &digits, false)?),
     };
-    if matches!(suffix.as_deref(), Some("f32" | "f64")) {
+    if is_inexact(suffix.as_deref()) {
         return Err(bad(
             format!("a {name} number cannot be a float"),
             "write a decimal number, or cast with `as`",
@@ -166,22 +171,16 @@ fn radix_integer(text: &str, radix: u32) -> Result<ExprKind, Mistake> {
 
 fn check_suffix(suffix: &str, value: &str, float: bool) -> Result<String, Mistake> {
     match DType::from_name(suffix) {
-        Some(dtype) if !dtype.is_supported() => Err(Mistake {
-            code: Code::NotSupportedYet,
-            message: format!("the type {dtype} is reserved for a later version"),
-            help: "use `f32` or `f64`".to_string(),
-        }),
-        Some(dtype) if float && !dtype.is_float() => Err(bad(
+        Some(dtype) if float && !is_inexact(Some(suffix)) => Err(bad(
             format!("a float literal cannot have the type {dtype}"),
-            "use the suffix `f32` or `f64`, or cast with `as`",
+            "use the suffix `f16`, `f32` or `f64`, or cast with `as`",
         )),
         Some(dtype) if dtype != DType::Bool => Ok(suffix.to_string()),
         _ => match suffix {
-            "i" | "j" | "I" | "J" => Err(Mistake {
-                code: Code::NotSupportedYet,
-                message: "complex numbers are reserved for a later version".to_string(),
-                help: "keep the real and the imaginary part in two values".to_string(),
-            }),
+            "i" | "j" | "I" | "J" => Err(bad(
+                "there are no imaginary literals",
+                format!("write `complex(0, {value})`"),
+            )),
             "f" | "F" => Err(bad("unknown suffix `f`", format!("write `{value}f32`"))),
             "u" | "U" => Err(bad("unknown suffix", format!("write `{value}u32`"))),
             "l" | "L" | "ll" | "LL" => Err(bad("unknown suffix", format!("write `{value}i64`"))),
@@ -191,7 +190,7 @@ fn check_suffix(suffix: &str, value: &str, float: bool) -> Result<String, Mistak
             )),
             _ => Err(bad(
                 "unknown suffix on a number",
-                "suffixes are `i8` to `i64`, `u8` to `u64`, `f32` and `f64`; a name cannot start with a digit",
+                "suffixes are `i8` to `i64`, `u8` to `u64`, `f16`, `f32`, `f64`, `c64` and `c128`; a name cannot start with a digit",
             )),
         },
     }

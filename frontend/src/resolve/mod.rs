@@ -311,6 +311,20 @@ fn resolve_function(
         .identity
         .as_ref()
         .and_then(|expr| identity(source, item, &outputs, expr, diagnostics));
+    if let Some(span) = item.reorderable
+        && !is_binary(item)
+    {
+        diagnostics.push(
+            Diagnostic::new(
+                Code::WrongPlace,
+                source,
+                span,
+                "only a ufunc of two inputs and one output is reorderable",
+            )
+            .label("not allowed here")
+            .help("remove `reorderable`"),
+        );
+    }
     let function = Function {
         is_ufunc: item.kind == ast::FunctionKind::Ufunc,
         name: item.name.name.clone(),
@@ -321,6 +335,7 @@ fn resolve_function(
         outputs,
         fast: item.fast.is_some(),
         identity,
+        reorderable: item.reorderable.is_some() || item.identity.is_some(),
         body,
     };
     (function, calls)
@@ -333,19 +348,6 @@ fn type_class(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Class> {
     match Class::from_name(&name.name) {
-        Some(Class::Complex) => {
-            diagnostics.push(
-                Diagnostic::new(
-                    Code::NotSupportedYet,
-                    source,
-                    name.span,
-                    "complex numbers are not supported yet",
-                )
-                .label("reserved for a later version")
-                .help("use `float`, with two values for the real and the imaginary part"),
-            );
-            None
-        }
         Some(class) => Some(class),
         None => {
             let mut d = Diagnostic::new(
@@ -357,12 +359,20 @@ fn type_class(
             .label("unknown class");
             let candidates = Class::ALL.iter().map(|c| c.name());
             d.help = did_you_mean(nearest(&name.name, candidates)).or_else(|| {
-                Some("the classes are `int`, `uint`, `float`, `number` and `any`".to_string())
+                Some(
+                    "the classes are `int`, `uint`, `float`, `complex`, `real`, `number` and `any`"
+                        .to_string(),
+                )
             });
             diagnostics.push(d);
             None
         }
     }
+}
+
+/// Can it reduce: two inputs, one output?
+fn is_binary(item: &ast::FunctionItem) -> bool {
+    item.params.len() == 2 && item.outputs.len() == 1
 }
 
 /// The number after `identity`.
@@ -373,7 +383,7 @@ fn identity(
     expr: &ast::Expr,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<f64> {
-    if item.params.len() != 2 || item.outputs.len() != 1 {
+    if !is_binary(item) {
         diagnostics.push(
             Diagnostic::new(
                 Code::WrongPlace,

@@ -42,31 +42,19 @@ impl<'a> BodyResolver<'a, '_> {
             return Ty::Generic(n as u32);
         }
         match DType::from_name(name) {
-            Some(dtype) if dtype.is_supported() => Ty::Scalar(dtype),
-            Some(dtype) => {
-                self.error(
-                    Code::NotSupportedYet,
-                    span,
-                    format!("`{dtype}` is not supported yet"),
-                )
-                .label("reserved for a later version")
-                .help("use `f32` or `f64`");
-                Ty::Error
-            }
+            Some(dtype) => Ty::Scalar(dtype),
             None if self.unknown_types.iter().any(|t| t == name) => Ty::Error,
             None => {
                 self.unknown_types.push(name.to_string());
                 let generics = self.generics.iter().map(|(g, _)| g.as_str());
-                let candidates = generics.chain(
-                    DType::ALL
-                        .iter()
-                        .filter(|d| d.is_supported())
-                        .map(|d| d.name()),
-                );
+                let candidates = generics.chain(DType::ALL.iter().map(|d| d.name()));
                 let alias = match name {
                     "int" => Some("i32"),
                     "float" | "float32" => Some("f32"),
                     "double" | "float64" => Some("f64"),
+                    "half" | "float16" => Some("f16"),
+                    "complex64" => Some("c64"),
+                    "complex" | "complex128" => Some("c128"),
                     "usize" | "isize" | "long" | "int64" => Some("i64"),
                     "uint" | "uint32" => Some("u32"),
                     "int32" => Some("i32"),
@@ -74,7 +62,8 @@ impl<'a> BodyResolver<'a, '_> {
                 };
                 let help = did_you_mean(alias.or_else(|| nearest(name, candidates)));
                 let help = help.unwrap_or_else(|| {
-                    "the types are bool, i8 to i64, u8 to u64, f32 and f64".to_string()
+                    "the types are bool, i8 to i64, u8 to u64, f16, f32, f64, c64 and c128"
+                        .to_string()
                 });
                 self.error(
                     Code::UnknownType,
