@@ -159,6 +159,9 @@ pub enum Role {
     /// Input, i64: the index along promoted loop number `0`, counted from 0. Supplied by whoever runs
     /// the kernel.
     Iota(u32),
+    /// Input: the argument that this array stands for once more, with other [`ArrayParam::along`] (made by
+    /// `promote_loops`).
+    Alias(ArrayRef),
     /// Output, u32: one where the kernel wrote the element of this output; starts as zeros.
     Written(ArrayRef),
     /// Output, u8: status flags that the element raised, see [`crate::abi::fpe`]. The last parameter.

@@ -150,7 +150,7 @@ opcodes! {
     Load    "load"    -1 Any   Special Read  "This element of an input array; vector form may add a mask (masked-off lanes read 0).";
     Store   "store"   -1 Any   Special Write "`(value)` or `(value, mask)`: this element of an output array.";
     Dim     "dim"     0 Any    Special Pure  "Extent of a core dimension (i64, uniform).";
-    CoreLoad  "core.load"  -1 Any Special Read  "`(index: i64, ..)`, one index a core axis, all in bounds for the lanes that run it: element of this element's sub-array; vector form may add a mask (masked-off lanes read 0, at any index).";
+    CoreLoad  "core.load"  -1 Any Special Read  "`(index: i64, ..)`, one index a core axis, all in bounds for the lanes that run it: element of this element's sub-array; vector form may add a mask (masked-off lanes read 0, at any index; some lane must be active).";
     CoreStore "core.store" -1 Any Special Write "`(index: i64, .., value)` or with mask: element of this element's sub-array; indices as for `core.load`.";
     LocalLoad  "local.load"  1 Any Special Read  "`(index: i32)`: element of a local array; the index is clamped into it.";
     LocalStore "local.store" -1 Any Special Write "`(index: i32, value)` or with mask: element of a local array; the index is clamped into it.";

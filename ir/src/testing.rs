@@ -16,6 +16,7 @@
 //! assert!(module[kernel].is_kernel());
 //! ```
 
+mod core;
 mod flow;
 
 use crate::opcode::{Domain, Rule};
@@ -43,6 +44,8 @@ pub struct Options {
     pub nested_stores: bool,
     /// Index parameters and arrays of access class `uniform` among the inputs.
     pub uniform_inputs: bool,
+    /// Core dimensions, and arrays over them: a gufunc kernel.
+    pub core: bool,
     /// About how many instructions.
     pub size: u32,
 }
@@ -62,6 +65,7 @@ impl Default for Options {
             calls: true,
             nested_stores: true,
             uniform_inputs: true,
+            core: false,
             size: 40,
         }
     }
@@ -186,6 +190,9 @@ fn random_kernel_calling(
             g.outputs.push(array);
         }
     }
+    if options.core {
+        g.core_arrays();
+    }
     if g.start_trace() {
         let array = g.builder.array(ArrayParam::new(
             "trace",
@@ -214,6 +221,8 @@ struct Generator<'a, R> {
     number: Option<Value>,
     loops: Vec<flow::Loop>,
     outputs: Vec<ArrayRef>,
+    /// Arrays with core axes.
+    core: Vec<ArrayRef>,
     returned: Vec<DType>,
     /// The dtypes of this function: few, so that values meet.
     palette: Vec<DType>,
@@ -241,6 +250,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             number: None,
             loops: Vec::new(),
             outputs: Vec::new(),
+            core: Vec::new(),
             returned: Vec::new(),
             left: 0,
         }
@@ -428,6 +438,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 let at = self.pick(n) as usize;
                 self.store(self.outputs[at]);
             }
+            12..=15 if !self.core.is_empty() => self.core_access(),
             11 => {
                 if let Some((callee, params, results)) = self.callee.clone() {
                     let args = self.values(&params);

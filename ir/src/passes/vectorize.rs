@@ -12,14 +12,15 @@
 //!   accumulator; or, when every `break` hands over the same carried value, that value is frozen. Nothing
 //!   else is masked, because nothing else is seen after the loop.
 //!
-//! Masked are also `store`, `local.store` and `guard`. A loop that all lanes take alike is not entered
+//! Masked are also `store`, `local.store` and `guard`, `core.load` and `core.store`. The last two run only
+//! while some lane is active: their indices are in bounds for the active lanes, so a uniform one is for all. A loop that all lanes take alike is not entered
 //! without a live lane: its exit test may depend on what the lanes that left knew.
 
 mod loops;
 
 use crate::analysis::cost::block_units;
 use crate::analysis::effects;
-use crate::analysis::tree::{compact, make_const};
+use crate::analysis::tree::{compact, make_const, walk_block};
 use crate::analysis::uniformity::{self, Uniformity};
 use crate::{Block, DType, Form, Function, Imm, Inst, Loc, Opcode, Scalar, Type, Value};
 
@@ -296,6 +297,10 @@ impl Vectorizer<'_> {
                     self.push(Opcode::Unreachable, &[], Imm::None, &[], &[]);
                     Some(End::Closed)
                 }
+                Opcode::CoreLoad | Opcode::CoreStore if !self.state.occupied => {
+                    self.guarded_core(inst);
+                    None
+                }
                 _ => {
                     self.plain(inst);
                     None
@@ -355,6 +360,25 @@ impl Vectorizer<'_> {
         let types: Vec<Type> = data.results.iter().map(|r| self.vector_type(*r)).collect();
         let new = self.push(data.op, &args, data.imm, &[], &types);
         for (n, old) in data.results.iter().enumerate() {
+            self.map[old.index()] = self.dst.inst(new).results[n];
+        }
+    }
+
+    /// A core access where there may be no active lane, and so perhaps no element at its index.
+    fn guarded_core(&mut self, inst: Inst) {
+        let results = &self.src.inst(inst).results;
+        let types: Vec<Type> = results.iter().map(|r| self.vector_type(*r)).collect();
+        let some = self.any(self.state.active);
+        let outer = std::mem::take(&mut self.out);
+        self.plain(inst);
+        let values: Vec<Value> = results.iter().map(|r| self.map[r.index()]).collect();
+        self.push(Opcode::Yield, &values, Imm::None, &[], &[]);
+        let then_insts = std::mem::take(&mut self.out);
+        let zeros: Vec<Value> = types.iter().map(|ty| self.zero(*ty)).collect();
+        self.push(Opcode::Yield, &zeros, Imm::None, &[], &[]);
+        let else_insts = std::mem::replace(&mut self.out, outer);
+        let new = self.push_if(some, then_insts, else_insts, &types);
+        for (n, old) in results.iter().enumerate() {
             self.map[old.index()] = self.dst.inst(new).results[n];
         }
     }
@@ -615,7 +639,11 @@ impl Vectorizer<'_> {
     /// Is it better to test whether any lane takes this arm?
     fn is_worth_skipping(&self, arm: Block) -> bool {
         let effects = effects::of_block(self.src, arm);
-        effects.loops
+        let mut core = false;
+        walk_block(self.src, arm, &mut |_, inst| {
+            core |= self.src.inst(inst).op == Opcode::CoreLoad;
+        });
+        core || effects.loops
             || effects.writes
             || effects.calls
             || block_units(self.src, arm) > MAX_UNSKIPPED

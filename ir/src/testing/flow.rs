@@ -165,6 +165,10 @@ impl<R: FnMut() -> u32> Generator<'_, R> {
             false => true,
         };
         let limit = match self.pick(6) {
+            3..=4 if !self.core.is_empty() => match self.core_extent() {
+                Some(extent) => Limit::Below(extent),
+                None => return false,
+            },
             0..=1 if may_leave => self.walled(),
             0..=2 => {
                 let trips = 2 + self.pick(4) as i128;

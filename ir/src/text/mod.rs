@@ -8,18 +8,24 @@
 //! ```text
 //! module   = { function }
 //! function = ["vector"] ("function" | "kernel") NAME [params] ["->" types] ["fast"]
-//!            "{" { array | local | trap } { inst } "}"
+//!            "{" { dim | promoted | array | local | trap } { inst } "}"
 //! params   = "(" [VALUE ":" type { "," VALUE ":" type }] ")"
 //! types    = type | "(" [type { "," type }] ")"
 //! type     = DTYPE ["*"]                                        "*": varying
 //! array    = "array" ARRAY ("in" | "out" | "inout" | "index") DTYPE
-//!            ("strided" | "contiguous" | "uniform") STRING
+//!            ("strided" | "contiguous" | "uniform") STRING [role] ["re" | "im"]
+//!            ["core" "(" DIM { "," DIM } ")"] { "along" INT INT "*" INT }    loop, core axis, coefficient
+//! role     = "where" | "fpe" | "iota" INT | ("old" | "alias" | "written") ARRAY
+//! dim      = "dim" DIM STRING
+//! promoted = "promoted" INT INT { DIM "*" INT }                 number, constant, the extent's other terms
 //! local    = "local" LOCAL "[" DTYPE ";" INT "]" STRING
-//! trap     = "trap" TRAP ("index_out_of_bounds" STRING INT | "loop_limit") [PLACE]
+//! trap     = "trap" TRAP ("index_out_of_bounds" STRING INT | "loop_limit"
+//!            | "core_index_out_of_bounds" STRING INT DIM) [PLACE]
 //! inst     = [VALUE [":" type] { "," VALUE [":" type] } "="] operation [PLACE]
 //! operation= "const" DTYPE CONSTANT
 //!          | ("cast" | "bitcast") DTYPE args
-//!          | ("load" | "store" | "index") ARRAY { "," VALUE }
+//!          | ("load" | "store" | "index" | "core.load" | "core.store") ARRAY { "," VALUE }
+//!          | "dim" DIM
 //!          | ("local.load" | "local.store") LOCAL { "," VALUE }
 //!          | "guard" TRAP { "," VALUE }
 //!          | "call" FUNC { "," VALUE } ["->" types]
@@ -34,7 +40,7 @@
 //! PLACE    = "@" file ":" start "-" end
 //! ```
 //!
-//! `VALUE` is `v0`, `v1`, ..; `ARRAY`, `LOCAL`, `TRAP` and `FUNC` are `a0`, `l0`, `trap0` and `fn0`, the
+//! `VALUE` is `v0`, `v1`, ..; `DIM`, `ARRAY`, `LOCAL`, `TRAP` and `FUNC` are `d0`, `a0`, `l0`, `trap0` and `fn0`, the
 //! n-th declared (a `FUNC` may come later in the module). Result types follow from the operation; a
 //! type written after a result overrides that, which well-typed IR never needs. Comments run from
 //! `//`, or from `;` outside brackets, to the end of the line.

@@ -186,6 +186,8 @@ impl<'a> Parser<'a> {
                 array.role = Role::Iota(self.integer("the number of a loop")?);
             } else if self.eat_word("old") {
                 array.role = Role::Old(ArrayRef(self.entity("a", "an array")?));
+            } else if self.eat_word("alias") {
+                array.role = Role::Alias(ArrayRef(self.entity("a", "an array")?));
             } else if self.eat_word("written") {
                 array.role = Role::Written(ArrayRef(self.entity("a", "an array")?));
             } else if self.eat_word("re") {

@@ -147,6 +147,9 @@ impl<'a> Printer<'a> {
                 Role::Iota(of) => {
                     put!(self, " iota {of}");
                 }
+                Role::Alias(of) => {
+                    put!(self, " alias {of}");
+                }
                 Role::Written(of) => {
                     put!(self, " written {of}");
                 }

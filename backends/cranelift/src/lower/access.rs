@@ -92,10 +92,10 @@ impl Lower<'_> {
             .collect()
     }
 
-    /// Address of the first element of this iteration.
-    fn address(&mut self, array: ArrayRef) -> Clif {
+    /// Address of the first element of this iteration, moved by `offset` bytes.
+    fn address(&mut self, array: ArrayRef, offset: Option<Clif>) -> Clif {
         let frame = self.arrays[array.index()];
-        match (frame.access, frame.cursor) {
+        let address = match (frame.access, frame.cursor) {
             (Access::Strided, Some(cursor)) => cursor,
             (Access::Contiguous, _) => {
                 let size = self.kernel.arrays[array.index()].dtype.size();
@@ -104,6 +104,10 @@ impl Lower<'_> {
                 self.b.ins().iadd(frame.base, offset)
             }
             _ => frame.base,
+        };
+        match offset {
+            Some(offset) => self.b.ins().iadd(address, offset),
+            None => address,
         }
     }
 
@@ -151,9 +155,15 @@ impl Lower<'_> {
         )
     }
 
-    /// `load`.
-    pub(super) fn load(&mut self, array: ArrayRef, mask: Option<Value>, ty: Type) -> Val {
-        let address = self.address(array);
+    /// `load`, or `core.load` at a uniform offset.
+    pub(super) fn load(
+        &mut self,
+        array: ArrayRef,
+        offset: Option<Clif>,
+        mask: Option<Value>,
+        ty: Type,
+    ) -> Val {
+        let address = self.address(array, offset);
         let access = self.arrays[array.index()].access;
         let val = if !ty.varying {
             Val::Scalar(self.load_one(ty.dtype, address))
@@ -164,7 +174,7 @@ impl Lower<'_> {
             Val::Chunks(self.load_contiguous(ty.dtype, address))
         } else {
             let lanes: Vec<Clif> = self
-                .lane_addresses(array)
+                .lane_addresses(array, offset)
                 .into_iter()
                 .map(|address| self.load_one(ty.dtype, address))
                 .collect();
@@ -200,7 +210,7 @@ impl Lower<'_> {
     }
 
     /// One element.
-    fn load_one(&mut self, dtype: DType, address: Clif) -> Clif {
+    pub(super) fn load_one(&mut self, dtype: DType, address: Clif) -> Clif {
         let value = self
             .b
             .ins()
@@ -212,13 +222,20 @@ impl Lower<'_> {
         self.b.ins().icmp(IntCC::NotEqual, value, zero)
     }
 
-    /// The addresses of an iteration's elements in a strided (or uniform) array.
-    fn lane_addresses(&mut self, array: ArrayRef) -> Vec<Clif> {
-        let mut address = self.address(array);
-        let step = self.arrays[array.index()].step;
+    /// The addresses of an iteration's elements, moved by `offset` bytes.
+    pub(super) fn lane_addresses(&mut self, array: ArrayRef, offset: Option<Clif>) -> Vec<Clif> {
+        let mut address = self.address(array, offset);
+        let frame = self.arrays[array.index()];
+        let step = match (frame.access, frame.step) {
+            (Access::Contiguous, _) => {
+                let size = self.kernel.arrays[array.index()].dtype.size();
+                Some(self.iconst(types::I64, size as u64))
+            }
+            (_, step) => step.map(|(step, _)| step),
+        };
         let mut addresses = vec![address];
         while addresses.len() < self.lanes {
-            if let Some((step, _)) = step {
+            if let Some(step) = step {
                 address = self.b.ins().iadd(address, step);
             }
             addresses.push(address);
@@ -303,11 +320,17 @@ impl Lower<'_> {
         words
     }
 
-    /// `store`.
-    pub(super) fn store(&mut self, array: ArrayRef, value: Value, mask: Option<Value>) {
+    /// `store`, or `core.store` at a uniform offset.
+    pub(super) fn store(
+        &mut self,
+        array: ArrayRef,
+        offset: Option<Clif>,
+        value: Value,
+        mask: Option<Value>,
+    ) {
         let dtype = self.kernel.arrays[array.index()].dtype;
         if self.is_scalar_form() {
-            let address = self.address(array);
+            let address = self.address(array, offset);
             let value = self.scalar(value);
             self.b.ins().store(array_flags(), value, address, 0);
             return;
@@ -317,10 +340,11 @@ impl Lower<'_> {
             _ => self.chunks(value),
         };
         if self.arrays[array.index()].access != Access::Contiguous {
-            self.store_lanes(array, dtype, &chunks, mask);
+            let addresses = self.lane_addresses(array, offset);
+            self.store_lanes(&addresses, dtype, &chunks, mask);
             return;
         }
-        let address = self.address(array);
+        let address = self.address(array, offset);
         let chunks = match mask {
             None => chunks,
             Some(mask) => {
@@ -343,10 +367,15 @@ impl Lower<'_> {
     }
 
     /// Element by element; with a mask, the old element goes where it is not set.
-    fn store_lanes(&mut self, array: ArrayRef, dtype: DType, chunks: &Chunks, mask: Option<Value>) {
+    fn store_lanes(
+        &mut self,
+        addresses: &[Clif],
+        dtype: DType,
+        chunks: &Chunks,
+        mask: Option<Value>,
+    ) {
         let mask = mask.map(|mask| self.mask(mask, self.wide_masks));
-        let addresses = self.lane_addresses(array);
-        for (lane, address) in addresses.into_iter().enumerate() {
+        for (lane, address) in addresses.iter().copied().enumerate() {
             let mut value = self.extract(dtype, chunks, lane);
             if let Some(mask) = &mask {
                 let active = self.extract(DType::Bool, mask, lane);

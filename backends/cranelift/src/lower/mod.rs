@@ -12,6 +12,7 @@
 
 mod access;
 mod convert;
+mod core;
 mod divide;
 mod flow;
 mod lanes;
@@ -61,6 +62,7 @@ struct Lower<'a> {
     hoisted: Vec<bool>,
     arrays: Vec<access::Frame>,
     locals: Vec<locals::Frame>,
+    core: core::Frame,
     /// Elements done before this iteration.
     index: Clif,
     /// Pointer to the [`KernelStatus`].
@@ -106,6 +108,7 @@ pub(crate) fn lower(
         hoisted: vec![false; kernel.insts.len()],
         arrays: Vec::new(),
         locals: Vec::new(),
+        core: core::Frame::default(),
         index: Clif::reserved(),
         status: Clif::reserved(),
         wide_masks: shape::wide_masks(kernel),
@@ -183,6 +186,7 @@ impl Lower<'_> {
 
         self.b.switch_to_block(ahead);
         self.open_arrays(args, steps);
+        self.open_core(dims, steps);
         self.open_locals()?;
         self.hoist();
         let mut initial = vec![ir::BlockArg::Value(zero)];
@@ -262,10 +266,22 @@ impl Lower<'_> {
                 self.set(inst, value);
             }
             (Opcode::Load, Imm::Array(array)) => {
-                let value = self.load(array, args.first().copied(), kernel.ty(data.results[0]));
+                let mask = args.first().copied();
+                let value = self.load(array, None, mask, kernel.ty(data.results[0]));
                 self.set(inst, value);
             }
-            (Opcode::Store, Imm::Array(array)) => self.store(array, args[0], args.get(1).copied()),
+            (Opcode::Store, Imm::Array(array)) => {
+                self.store(array, None, args[0], args.get(1).copied());
+            }
+            (Opcode::Dim, Imm::Dim(dim)) => {
+                let extent = self.extent(dim);
+                self.set(inst, Val::Scalar(extent));
+            }
+            (Opcode::CoreLoad, Imm::Array(array)) => {
+                let value = self.core_load(array, args, kernel.ty(data.results[0]));
+                self.set(inst, value);
+            }
+            (Opcode::CoreStore, Imm::Array(array)) => self.core_store(array, args),
             (Opcode::LocalLoad, Imm::Local(local)) => {
                 let value = self.local_load(local, args[0], kernel.ty(data.results[0]));
                 let value = match args.get(1) {

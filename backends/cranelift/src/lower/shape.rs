@@ -19,30 +19,54 @@ pub(super) fn live_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
     insts.into_iter()
 }
 
+/// In how many loops each value is defined.
+pub(super) fn loop_depths(kernel: &Function) -> Vec<u32> {
+    let mut depths = vec![0; kernel.values.len()];
+    let mut pending: Vec<(Block, u32)> = vec![(kernel.entry, 0)];
+    while let Some((block, depth)) = pending.pop() {
+        let data = kernel.block(block);
+        for param in &data.params {
+            depths[param.index()] = depth;
+        }
+        for &inst in &data.insts {
+            let data = kernel.inst(inst);
+            for result in &data.results {
+                depths[result.index()] = depth;
+            }
+            let inner = depth + u32::from(data.op == Opcode::Loop);
+            pending.extend(data.blocks.iter().map(|block| (*block, inner)));
+        }
+    }
+    depths
+}
+
 /// Lanes an iteration handles: 1 in scalar form, else 4 times the interleave factor.
 ///
 /// Interleaving hides loop overhead, and the latency of loops inside the body, until values no longer
 /// fit the 16 vector registers; and it makes compilation longer. A long straight body gains nothing from
-/// it: the CPU runs ahead into the next iteration by itself.
+/// it: the CPU runs ahead into the next iteration by itself. A short loop over a core dimension is mostly
+/// latency, of loads and of what it sums up, and wants several chunks under way.
 pub(super) fn lanes(kernel: &Function) -> usize {
     if kernel.form == Form::Scalar {
         return 1;
     }
     let (mut weight, mut wide) = (0, 0);
-    let mut loops = false;
+    let (mut loops, mut core) = (false, false);
     for inst in live_insts(kernel) {
         let data = kernel.inst(inst);
         loops |= data.op == Opcode::Loop;
+        core |= data.op == Opcode::CoreLoad;
         let varying = data.results.iter().any(|v| kernel.ty(*v).varying);
         if !varying || matches!(data.op, Opcode::Splat | Opcode::If | Opcode::Loop) {
             continue;
         }
         weight += 1;
         let values = || data.results.iter().chain(&data.args);
-        wide += usize::from(values().any(|v| kernel.ty(*v).dtype.size() == 8));
+        let is_wide = |v: &Value| kernel.ty(*v).varying && kernel.ty(*v).dtype.size() == 8;
+        wide += usize::from(values().any(is_wide));
     }
     // Copies of the body in terms of chunks.
-    let copies = match (weight, loops) {
+    let copies = match (weight, loops && !core) {
         (0..=12, false) => 4,
         (0..=60, _) => 2,
         _ => 1,

@@ -1,6 +1,7 @@
 //! Tests of compiled code against [`kjit_ir::eval`], which defines every operation.
 
 mod chains;
+mod core;
 mod edges;
 mod kernels;
 mod operations;

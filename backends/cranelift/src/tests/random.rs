@@ -8,7 +8,7 @@ use kjit_ir::testing::{Options, random_module, random_scalar};
 /// Elements a kernel runs on.
 const N: usize = 48;
 
-fn generator(seed: u32) -> impl FnMut() -> u32 {
+pub(super) fn generator(seed: u32) -> impl FnMut() -> u32 {
     let mut state = u64::from(seed) << 17 | 0x1234_5671;
     move || {
         state ^= state << 13;
