@@ -35,7 +35,7 @@ pub struct Item {
 /// Items of a file.
 #[derive(Clone, Debug)]
 pub enum ItemKind {
-    /// `ufunc` or `fn`.
+    /// `ufunc`, `gufunc` or `fn`.
     Function(FunctionItem),
     /// `const NAME: f64 = 3.14;`
     Const(ConstItem),
@@ -50,6 +50,8 @@ pub enum ItemKind {
 pub enum FunctionKind {
     /// `ufunc`: an element-wise function over arrays.
     Ufunc,
+    /// `gufunc`: a function over sub-arrays.
+    Gufunc,
     /// `fn`: a helper, inlined where it is called.
     Fn,
 }
@@ -57,7 +59,7 @@ pub enum FunctionKind {
 /// `ufunc name<T: float>(a: T, b: T) -> (lo: T, hi: T) identity 0 fast { .. }`
 #[derive(Clone, Debug)]
 pub struct FunctionItem {
-    /// `ufunc` or `fn`.
+    /// `ufunc`, `gufunc` or `fn`.
     pub kind: FunctionKind,
     /// Name.
     pub name: Ident,
@@ -120,10 +122,20 @@ pub struct TypeExpr {
 pub enum TypeExprKind {
     /// `f32` or `T`.
     Name(String),
-    /// `[f32; 4]`: a local array (the length is a constant expression).
-    Array(Box<TypeExpr>, Box<Expr>),
+    /// `[f32; 4]`: a local array (the length is a constant expression). `[T; m, n?]`: a parameter or
+    /// result of a gufunc. There is at least one extent.
+    Array(Box<TypeExpr>, Vec<Extent>),
     /// The text was wrong and has been reported.
     Error,
+}
+
+/// One extent of an array type.
+#[derive(Clone, Debug)]
+pub struct Extent {
+    /// A name, a number, or arithmetic on them.
+    pub size: Expr,
+    /// Where `?` stands: arguments may lack the axis.
+    pub optional: Option<Span>,
 }
 
 /// `{ statements; tail }`

@@ -58,6 +58,9 @@ codes! {
     UnknownArgument     "E0311" "unknown named argument";
     IndexRange          "E0312" "constant index out of bounds";
     Unreachable         "E0313" "unreachable code";
+    NotWritten          "E0314" "output without a value";
+    BadDimension        "E0315" "dimension cannot be declared so";
+    WholeArray          "E0316" "array used as one number";
 }
 
 /// A message about the user's source.

@@ -47,6 +47,7 @@ pub fn dump_expr(expr: &Expr) -> String {
 fn dump_function(out: &mut String, function: &FunctionItem) {
     out.push_str(match function.kind {
         FunctionKind::Ufunc => "(ufunc ",
+        FunctionKind::Gufunc => "(gufunc ",
         FunctionKind::Fn => "(fn ",
     });
     out.push_str(&function.name.name);
@@ -86,8 +87,14 @@ fn dump_function(out: &mut String, function: &FunctionItem) {
 fn dump_type(ty: &TypeExpr) -> String {
     match &ty.kind {
         TypeExprKind::Name(name) => name.clone(),
-        TypeExprKind::Array(element, length) => {
-            format!("[{} {}]", dump_type(element), dump_expr(length))
+        TypeExprKind::Array(element, extents) => {
+            let mut text = format!("[{}", dump_type(element));
+            for extent in extents {
+                let mark = if extent.optional.is_some() { "?" } else { "" };
+                text.push_str(&format!(" {}{mark}", dump_expr(&extent.size)));
+            }
+            text.push(']');
+            text
         }
         TypeExprKind::Error => "<error>".to_string(),
     }

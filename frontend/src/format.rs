@@ -101,7 +101,7 @@ impl<'a> Formatter<'a> {
             .collect();
         for window in code.windows(3) {
             let kinds = [tokens[window[0]].kind, tokens[window[2]].kind];
-            if matches!(kinds, [TokenKind::Ufunc | TokenKind::Fn, TokenKind::Less]) {
+            if matches!(kinds, [TokenKind::Ufunc | TokenKind::Gufunc | TokenKind::Fn, TokenKind::Less]) {
                 let close =
                     (window[2]..tokens.len()).find(|i| tokens[*i].kind == TokenKind::Greater);
                 angle[window[2]] = true;
@@ -398,7 +398,9 @@ impl<'a> Formatter<'a> {
                 | TokenKind::Comma
                 | TokenKind::Semicolon,
             ) => false,
-            (_, TokenKind::Colon | TokenKind::Dot) | (TokenKind::Dot, _) => false,
+            (_, TokenKind::Colon | TokenKind::Dot | TokenKind::Question) | (TokenKind::Dot, _) => {
+                false
+            }
             (TokenKind::Comma, TokenKind::DotDot) => true,
             (TokenKind::In, TokenKind::DotDot) => true,
             (TokenKind::DotDot, TokenKind::OpenBrace) => true,

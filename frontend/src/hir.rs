@@ -3,6 +3,7 @@
 
 use crate::source::Span;
 use crate::types::Ty;
+use kjit_ir::host::CoreSignature;
 use kjit_ir::{BinaryOp, Class, Scalar, UnaryOp};
 use rustc_hash::FxHashMap;
 
@@ -18,7 +19,7 @@ pub type ExprId = usize;
 /// Everything callable of a file (or of the library).
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// `ufunc`s and `fn`s, in source order.
+    /// `ufunc`s, `gufunc`s and `fn`s, in source order.
     pub functions: Vec<Function>,
     /// `const` items, in source order.
     pub consts: Vec<Const>,
@@ -26,11 +27,13 @@ pub struct Program {
     pub names: FxHashMap<String, FnId>,
 }
 
-/// A `ufunc` or `fn`.
+/// A `ufunc`, `gufunc` or `fn`.
 #[derive(Clone, Debug)]
 pub struct Function {
     /// Declared with `ufunc`.
     pub is_ufunc: bool,
+    /// What a `gufunc` has besides.
+    pub gufunc: Option<Gufunc>,
     /// Name.
     pub name: String,
     /// Where the name stands.
@@ -71,6 +74,28 @@ impl Function {
     }
 }
 
+/// What a `gufunc` has that other functions have not.
+#[derive(Clone, Debug)]
+pub struct Gufunc {
+    /// The core dimensions and who has which.
+    pub core: CoreSignature,
+    /// The variables that stand for dimensions, and for which.
+    pub dims: Vec<(LocalId, usize)>,
+    /// How the body uses the outputs.
+    pub outputs: Vec<OutputUse>,
+}
+
+/// How the body of a gufunc uses one output.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputUse {
+    /// The variable that stands for it.
+    pub local: LocalId,
+    /// Some element is read.
+    pub read: bool,
+    /// Some element is changed by `+=` or the like: the output starts as zeros.
+    pub updated: bool,
+}
+
 /// A `const` item.
 #[derive(Clone, Debug)]
 pub struct Const {
@@ -81,7 +106,8 @@ pub struct Const {
 /// Code with its variables.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
-    /// Variables: parameters first, then in order of declaration.
+    /// Variables: parameters first (of a gufunc then outputs and dimensions), then in order of
+    /// declaration.
     pub locals: Vec<Local>,
     /// Code.
     pub block: Block,
@@ -151,14 +177,14 @@ pub enum StmtKind {
         /// Value.
         value: Expr,
     },
-    /// `x[i] = e;`, `x[i] += e;`
+    /// `x[i, j] = e;`, `x[i, j] += e;`
     AssignIndex {
         /// The array.
         local: LocalId,
         /// Where the element expression stands.
         span: Span,
-        /// The index.
-        index: Expr,
+        /// One index an axis.
+        index: Vec<Expr>,
         /// `+=` and the like.
         op: Option<BinaryOp>,
         /// Value.
@@ -237,8 +263,8 @@ pub enum ExprKind {
     Cast(Box<Expr>, Ty),
     /// A call.
     Call(Callee, Vec<Expr>),
-    /// `x[i]`
-    Index(Box<Expr>, Box<Expr>),
+    /// `x[i, j]`: one index an axis.
+    Index(Box<Expr>, Vec<Expr>),
     /// `if c { a } else { b }`
     If {
         /// Condition.

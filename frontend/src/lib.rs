@@ -4,6 +4,7 @@
 //! Every stage collects [`Diagnostic`]s instead of stopping at the first mistake.
 
 pub mod ast;
+mod bounds;
 mod builtins;
 mod consts;
 pub mod diagnostic;

@@ -47,7 +47,7 @@ pub fn check(source: &Source) -> Result<CheckedModule, Vec<Diagnostic>> {
     let signatures = program
         .functions
         .iter()
-        .filter(|f| f.is_ufunc)
+        .filter(|f| f.is_ufunc || f.gufunc.is_some())
         .map(|f| signature(f, source))
         .collect();
     Ok(CheckedModule {
@@ -59,12 +59,12 @@ pub fn check(source: &Source) -> Result<CheckedModule, Vec<Diagnostic>> {
 }
 
 impl CheckedModule {
-    /// The call signatures of the file's ufuncs, in source order.
+    /// The call signatures of the file's ufuncs and gufuncs, in source order.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
     }
 
-    /// The call signature of a ufunc of the file, or of an element-wise built-in function.
+    /// The call signature of a ufunc or gufunc of the file, or of an element-wise built-in function.
     pub fn signature(&self, name: &str) -> Option<&Signature> {
         self.signatures
             .iter()
@@ -82,8 +82,9 @@ impl CheckedModule {
         &self.source
     }
 
-    /// The kernel of a ufunc for these dtypes of its type parameters, with the functions it calls:
-    /// one input array a parameter, then one output array a result.
+    /// The kernel of a ufunc or gufunc for these dtypes of its type parameters, with the functions it
+    /// calls: one input array a parameter, then one output array a result, then those of
+    /// [`kjit_ir::Role::Written`] that a gufunc needs.
     ///
     /// # Panics
     /// If the file has no such ufunc, or it has another number of type parameters: callers know the
@@ -99,11 +100,14 @@ impl CheckedModule {
             .names
             .get(ufunc)
             .map(|id| (*id, &self.program.functions[*id]))
-            .filter(|(_, f)| f.is_ufunc && f.generics.len() == generics.len());
+            .filter(|(_, f)| (f.is_ufunc || f.gufunc.is_some()) && f.generics.len() == generics.len());
         let Some((id, function)) = function else {
             return self.builtin_kernel(ufunc, generics);
         };
         let callee = instances.function(Home::User, id, generics);
+        if function.gufunc.is_some() {
+            return Ok((instances.finish()?, callee));
+        }
         let signature = signature(function, &self.source);
         let kernel = wrap(
             &mut instances.module,
@@ -142,7 +146,7 @@ impl CheckedModule {
 
 /// The call signature of a ufunc.
 pub fn signature(function: &Function, source: &Source) -> Signature {
-    let spec = |ty: &Ty| match ty {
+    let spec = |ty: &Ty| match ty.element() {
         Ty::Scalar(dtype) => TypeSpec::DType(*dtype),
         Ty::Generic(n) => TypeSpec::Generic(*n as usize),
         other => panic!("bug in kjit: {other:?} in a signature"),
@@ -167,7 +171,7 @@ pub fn signature(function: &Function, source: &Source) -> Signature {
         outputs: outputs.collect(),
         identity: function.identity,
         reorderable: function.reorderable,
-        core: None,
+        core: function.gufunc.as_ref().map(|g| g.core.clone()),
         loc: source.loc(function.name_span),
     }
 }

@@ -16,6 +16,8 @@ pub enum Ty {
     Var(u32),
     /// A local array: element type (scalar) and length.
     Array(Box<Ty>, u32),
+    /// An array parameter or result of a gufunc: element type (scalar) and the dimensions as written.
+    Core(Box<Ty>, Vec<String>),
     /// Several values.
     Tuple(Vec<Ty>),
     /// No value.
@@ -29,6 +31,14 @@ pub enum Ty {
 impl Ty {
     /// `bool`
     pub const BOOL: Ty = Ty::Scalar(DType::Bool);
+
+    /// The type of the numbers in it, for parameters and results.
+    pub fn element(&self) -> &Ty {
+        match self {
+            Ty::Core(element, _) => element,
+            other => other,
+        }
+    }
 
     /// One number or truth value?
     pub fn is_scalar(&self) -> bool {
@@ -47,6 +57,9 @@ impl Ty {
                 .map_or_else(|| "?".to_string(), |(name, _)| name.clone()),
             Ty::Part(n) => format!("a part of {}", Ty::Generic(*n).describe(generics)),
             Ty::Array(element, len) => format!("[{}; {len}]", element.describe(generics)),
+            Ty::Core(element, dims) => {
+                format!("[{}; {}]", element.describe(generics), dims.join(", "))
+            }
             Ty::Tuple(list) => {
                 let list: Vec<String> = list.iter().map(|t| t.describe(generics)).collect();
                 format!("({})", list.join(", "))

@@ -38,7 +38,13 @@ impl<'b> Infer<'_, 'b> {
         match &e.kind {
             ExprKind::Literal(literal, suffix) => self.literal(literal, *suffix, e.span),
             ExprKind::Bool(_) => Ty::BOOL,
-            ExprKind::Local(id) => self.locals[*id].clone(),
+            ExprKind::Local(id) => match &self.locals[*id] {
+                Ty::Core(_, dims) => {
+                    let rank = dims.len();
+                    self.whole_array(e.span, rank)
+                }
+                ty => ty.clone(),
+            },
             ExprKind::Const(id) => match self.context.consts[*id].value {
                 Some(value) => Ty::Scalar(value.dtype()),
                 None => Ty::Error,
@@ -52,7 +58,13 @@ impl<'b> Infer<'_, 'b> {
             ExprKind::Cast(a, to) => self.cast(a, to, e.span),
             ExprKind::Call(callee, args) => self.call(*callee, args, e),
             ExprKind::Index(base, index) => {
-                let array = self.value(base);
+                let array = match &base.kind {
+                    ExprKind::Local(id) => {
+                        self.types[base.id] = self.locals[*id].clone();
+                        self.locals[*id].clone()
+                    }
+                    _ => self.value(base),
+                };
                 self.element(&array, base.span, index)
             }
             ExprKind::If {
@@ -394,11 +406,27 @@ impl<'b> Infer<'_, 'b> {
         to.clone()
     }
 
+    /// An array of a gufunc where a number is needed.
+    fn whole_array(&mut self, span: Span, rank: usize) -> Ty {
+        let name = self.operand_text(span);
+        let index = ["i", "j", "k", "l"];
+        let index: Vec<&str> = (0..rank).map(|n| index.get(n).copied().unwrap_or("..")).collect();
+        self.error(
+            Code::WholeArray,
+            span,
+            format!("`{name}` is an array, and only its elements can be used"),
+            "a whole array",
+            &format!("take one element, in a loop: `{name}[{}]`", index.join(", ")),
+        );
+        Ty::Error
+    }
+
     /// The element type of `array[index]`.
-    pub(super) fn element(&mut self, array: &Ty, span: Span, index: &'b Expr) -> Ty {
-        let at = self.value(index);
+    pub(super) fn element(&mut self, array: &Ty, span: Span, index: &'b [Expr]) -> Ty {
+        let types: Vec<Ty> = index.iter().map(|e| self.value(e)).collect();
         let (element, len) = match self.vars.shallow(array) {
-            Ty::Array(element, len) => (*element, len),
+            Ty::Array(element, len) => (*element, Some(len)),
+            Ty::Core(element, _) => (*element, None),
             Ty::Error | Ty::Never => return Ty::Error,
             other => {
                 let text = self.show(&other);
@@ -412,8 +440,16 @@ impl<'b> Infer<'_, 'b> {
                 return Ty::Error;
             }
         };
-        if !self.vars.require(&at, INT) {
-            let text = self.show(&at);
+        for (e, ty) in index.iter().zip(&types) {
+            self.one_index(e, ty, len);
+        }
+        element
+    }
+
+    /// An index must be an integer, and in bounds where both it and the length are constants.
+    fn one_index(&mut self, index: &Expr, at: &Ty, len: Option<u32>) {
+        if !self.vars.require(at, INT) {
+            let text = self.show(at);
             self.error(
                 Code::Mismatch,
                 index.span,
@@ -421,16 +457,27 @@ impl<'b> Infer<'_, 'b> {
                 &format!("this is {text}"),
                 &format!("convert it: `{} as i32`", self.operand_text(index.span)),
             );
-            return element;
+            return;
         }
         let constant = match &index.kind {
             ExprKind::Literal(Literal::Int(v), _) => Some(*v),
             ExprKind::Const(id) => self.context.consts[*id].value.map(|v| v.as_int()),
             _ => None,
         };
-        if let Some(v) = constant
-            && !(0..i128::from(len)).contains(&v)
-        {
+        let Some(v) = constant else { return };
+        let Some(len) = len else {
+            if v < 0 {
+                self.error(
+                    Code::IndexRange,
+                    index.span,
+                    format!("index {v} is outside the array, whose indices start at 0"),
+                    "out of bounds",
+                    "count from the end with the dimension: `x[n - 1]`",
+                );
+            }
+            return;
+        };
+        if !(0..i128::from(len)).contains(&v) {
             self.error(
                 Code::IndexRange,
                 index.span,
@@ -439,7 +486,6 @@ impl<'b> Infer<'_, 'b> {
                 &format!("indices go from 0 to {}", len - 1),
             );
         }
-        element
     }
 
     pub(super) fn condition(&mut self, e: &'b Expr) {

@@ -37,8 +37,13 @@ pub fn infer_types(program: &mut Program, sources: &[&Source], diagnostics: &mut
         let mut infer = Infer::new(context, &function.generics, diagnostics);
         infer.types = vec![Ty::Error; body.types.len()];
         infer.locals = body.locals.iter().map(|l| l.ty.clone()).collect();
-        infer.result = function.result_ty();
-        infer.function_body(&block);
+        if function.gufunc.is_some() {
+            infer.result = Ty::Unit;
+            infer.gufunc_body(&block);
+        } else {
+            infer.result = function.result_ty();
+            infer.function_body(&block);
+        }
         let finished = infer.finish();
         finished.store(&mut body);
         body.block = block;

@@ -39,6 +39,26 @@ impl<'b> Infer<'_, 'b> {
         }
     }
 
+    /// The body of a gufunc, which has no value.
+    pub(super) fn gufunc_body(&mut self, block: &'b Block) {
+        let found = self.block(block);
+        if let Some(tail) = &block.tail
+            && !matches!(self.vars.shallow(&found), Ty::Unit | Ty::Never | Ty::Error)
+        {
+            self.value_of_gufunc(tail.span);
+        }
+    }
+
+    fn value_of_gufunc(&mut self, span: Span) {
+        self.error(
+            Code::Mismatch,
+            span,
+            "the body of a gufunc has no value: its outputs are assigned to".to_string(),
+            "this value goes nowhere",
+            "assign it to an output: `c[i] = ..;`",
+        );
+    }
+
     /// The type of a block; [`Ty::Never`] if control does not come out at its end.
     pub(super) fn block(&mut self, block: &'b Block) -> Ty {
         let mut left: Option<Span> = None;
@@ -203,6 +223,11 @@ impl<'b> Infer<'_, 'b> {
             StmtKind::Return(value) => {
                 let result = self.result.clone();
                 match value {
+                    Some(value) if result == Ty::Unit => {
+                        self.expr(value);
+                        self.value_of_gufunc(value.span);
+                    }
+                    None if result == Ty::Unit => {}
                     Some(value) => {
                         let found = self.expr(value);
                         if found == Ty::Unit {

@@ -80,6 +80,13 @@ impl<'b> Lower<'_, '_, 'b> {
                 Some(self.call(*callee, &values, e))
             }
             ExprKind::Index(base, index) => {
+                if let ExprKind::Local(id) = &base.kind
+                    && let Some(array) = self.core_array(*id)
+                {
+                    let element = self.core_element(array, index)?;
+                    self.at(e.span);
+                    return Self::one(self.core_load(&element));
+                }
                 let memory = match &base.kind {
                     ExprKind::Local(id) => self.memory(*id),
                     _ => {
@@ -88,7 +95,7 @@ impl<'b> Lower<'_, '_, 'b> {
                         memory
                     }
                 };
-                let at = self.index(memory, index)?;
+                let at = self.index(memory, &index[0])?;
                 self.at(e.span);
                 Self::one(self.builder.local_load(memory, at))
             }
@@ -227,12 +234,21 @@ impl<'b> Lower<'_, '_, 'b> {
         let before = self.gather(assigned);
         let mut live = false;
         let mut blocks = Vec::with_capacity(2);
-        for a in arms {
+        let mut writes = Vec::with_capacity(2);
+        // Where an arm leaves, what follows knows that the other was taken.
+        let mut known = None;
+        for (truth, a) in [true, false].into_iter().zip(arms) {
             let block = self.builder.func.new_block();
             blocks.push(block);
             self.builder.switch_to(block);
             self.scatter(assigned, &before);
-            if let Some(mut values) = arm(self, a) {
+            let mark = self.enter_arm(condition, truth);
+            let values = arm(self, a);
+            writes.push(self.leave_arm(mark));
+            if values.is_none() {
+                known = Some(!truth);
+            }
+            if let Some(mut values) = values {
                 live = true;
                 values.truncate(n_values);
                 values.extend(self.gather(assigned));
@@ -242,6 +258,10 @@ impl<'b> Lower<'_, '_, 'b> {
         }
         self.builder.switch_to(outer);
         self.at(e.span);
+        self.join_arms(writes);
+        if let Some(truth) = known {
+            self.assume(condition, truth);
+        }
         if !live {
             self.builder
                 .push(Opcode::If, &[condition], Imm::None, &blocks, &[]);

@@ -6,6 +6,7 @@
 //! on each path) ends its block with a terminator and lowers to `None`.
 
 mod expr;
+mod gufunc;
 mod stmt;
 
 use crate::hir::{Body, Const, Function, LocalId};
@@ -26,22 +27,11 @@ pub fn lower_function(
     generics: &[DType],
     name: String,
 ) -> IrFunction {
+    if let Some(gufunc) = &function.gufunc {
+        return gufunc::lower_gufunc(instances, home, function, gufunc, generics, &name);
+    }
     let body = &function.body;
-    let consts = &instances.program(home).consts;
-    let mut builder = FunctionBuilder::new(name);
-    builder.func.fast = function.fast;
-    let mut lower = Lower {
-        instances,
-        home,
-        consts,
-        body,
-        generics,
-        file: function.file,
-        builder,
-        values: vec![Values::new(); body.locals.len()],
-        arrays: vec![None; body.locals.len()],
-        loops: Vec::new(),
-    };
+    let mut lower = Lower::new(instances, home, function, generics, name);
     for (n, (_, ty)) in function.params.iter().enumerate() {
         let ty = lower.scalar(ty);
         let value = lower.builder.param(ty);
@@ -85,6 +75,39 @@ struct Lower<'i, 'p, 'b> {
     /// The memory of array variables.
     arrays: Vec<Option<LocalRef>>,
     loops: Vec<OpenLoop<'b>>,
+    /// What a gufunc has besides.
+    kernel: Option<gufunc::Kernel<'b>>,
+}
+
+impl<'i, 'p, 'b> Lower<'i, 'p, 'b> {
+    fn new(
+        instances: &'i mut Instances<'p>,
+        home: Home,
+        function: &'b Function,
+        generics: &'b [DType],
+        name: String,
+    ) -> Lower<'i, 'p, 'b>
+    where
+        'p: 'b,
+    {
+        let body = &function.body;
+        let consts = &instances.program(home).consts;
+        let mut builder = FunctionBuilder::new(name);
+        builder.func.fast = function.fast;
+        Lower {
+            instances,
+            home,
+            consts,
+            body,
+            generics,
+            file: function.file,
+            builder,
+            values: vec![Values::new(); body.locals.len()],
+            arrays: vec![None; body.locals.len()],
+            loops: Vec::new(),
+            kernel: None,
+        }
+    }
 }
 
 impl Lower<'_, '_, '_> {
@@ -114,7 +137,7 @@ impl Lower<'_, '_, '_> {
     fn flatten(&self, ty: &Ty, out: &mut Vec<Type>) {
         match ty {
             Ty::Tuple(list) => list.iter().for_each(|t| self.flatten(t, out)),
-            Ty::Unit | Ty::Never | Ty::Error | Ty::Array(..) => {}
+            Ty::Unit | Ty::Never | Ty::Error | Ty::Array(..) | Ty::Core(..) => {}
             other => out.push(self.scalar(other)),
         }
     }

@@ -1,6 +1,7 @@
 //! Lowering of blocks, statements and loops.
 
 use super::{Lower, OpenLoop, Values};
+use crate::bounds::Leave;
 use crate::hir::{Block, Expr, ExprKind, LocalId, Stmt, StmtKind};
 use crate::types::Ty;
 use kjit_ir::{Imm, LocalArray, LocalRef, Opcode, Scalar, Type, Value};
@@ -66,8 +67,11 @@ impl<'b> Lower<'_, '_, 'b> {
                 value,
                 ..
             } => {
+                if let Some(array) = self.core_array(*local) {
+                    return self.core_assign(array, index, *op, value, stmt.span);
+                }
                 let memory = self.memory(*local);
-                let at = self.index(memory, index)?;
+                let at = self.index(memory, &index[0])?;
                 let mut value = self.expr(value)?[0];
                 self.at(stmt.span);
                 if let Some(op) = op {
@@ -100,11 +104,13 @@ impl<'b> Lower<'_, '_, 'b> {
                     .expect("bug in kjit: break outside a loop");
                 let values = self.gather(open.assigned);
                 self.at(stmt.span);
+                self.leaves(Leave::Break);
                 self.builder.break_(&values);
                 return None;
             }
             StmtKind::Continue => {
                 self.at(stmt.span);
+                self.leaves(Leave::Continue);
                 self.next_iteration();
                 return None;
             }
@@ -114,6 +120,11 @@ impl<'b> Lower<'_, '_, 'b> {
                     None => Values::new(),
                 };
                 self.at(stmt.span);
+                if self.kernel.is_some() {
+                    self.leaves(Leave::Return);
+                    self.end_kernel();
+                    return None;
+                }
                 self.builder
                     .push(Opcode::Return, &values, Imm::None, &[], &[]);
                 return None;
@@ -169,11 +180,14 @@ impl<'b> Lower<'_, '_, 'b> {
             .collect();
         self.builder.switch_to(block);
         self.scatter(assigned, &params);
+        let known = self.mark();
+        self.enter_loop();
         let entered = match condition {
             Some(c) => match self.expr(c) {
                 Some(values) => {
                     self.at(c.span);
                     self.break_unless(values[0], assigned);
+                    self.assume(values[0], true);
                     true
                 }
                 None => false,
@@ -191,6 +205,8 @@ impl<'b> Lower<'_, '_, 'b> {
             }
             self.loops.pop();
         }
+        self.leave_loop();
+        self.forget(known);
         self.builder.switch_to(outer);
         self.at(stmt.span);
         self.end_loop(block, &initial, assigned);
@@ -241,6 +257,8 @@ impl<'b> Lower<'_, '_, 'b> {
         self.at(bounds[0].span.to(bounds[1].span));
         let more = self.builder.binary(Opcode::Lt, params[0], end);
         self.break_unless(more, assigned);
+        let known = self.mark();
+        self.enter_for(params[0], start, end);
         self.loops.push(OpenLoop {
             assigned,
             counter: Some(params[0]),
@@ -250,6 +268,8 @@ impl<'b> Lower<'_, '_, 'b> {
             self.next_iteration();
         }
         self.loops.pop();
+        self.leave_for();
+        self.forget(known);
         self.builder.switch_to(outer);
         self.at(stmt.span);
         self.end_loop(block, &initial, assigned);

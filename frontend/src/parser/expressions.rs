@@ -43,6 +43,11 @@ impl Parser<'_> {
         self.expr_above(0)
     }
 
+    /// An expression that `?` may follow.
+    pub(super) fn extent_expr(&mut self) -> Expr {
+        self.expr_above(1)
+    }
+
     /// An expression of operators that bind at least as tightly as `min`.
     ///
     /// `depth` bounds what nests; `deepest` is how deep the finished tree reaches: a chain `a + b + c`

@@ -1,8 +1,8 @@
-//! Items: `ufunc`, `fn`, `const`, `param`, `main`; their types.
+//! Items: `ufunc`, `gufunc`, `fn`, `const`, `param`, `main`; their types.
 
 use super::Parser;
 use crate::ast::{
-    Block, ConstItem, Expr, ExprKind, File, FunctionItem, FunctionKind, Ident, Item, ItemKind,
+    Block, ConstItem, Expr, ExprKind, Extent, File, FunctionItem, FunctionKind, Ident, Item, ItemKind,
     OutputDecl, ParamDecl, TypeExpr, TypeExprKind,
 };
 use crate::diagnostic::Code;
@@ -10,7 +10,7 @@ use crate::lexer::TokenKind;
 use crate::source::Span;
 use kjit_ir::DType;
 
-const ITEMS: &str = "a file holds `ufunc`, `fn`, `const`, `param` and `main` items";
+const ITEMS: &str = "a file holds `ufunc`, `gufunc`, `fn`, `const`, `param` and `main` items";
 
 impl Parser<'_> {
     /// The whole file.
@@ -37,6 +37,7 @@ impl Parser<'_> {
         let start = self.span();
         let kind = match self.kind() {
             TokenKind::Ufunc => self.function(FunctionKind::Ufunc)?,
+            TokenKind::Gufunc => self.function(FunctionKind::Gufunc)?,
             TokenKind::Fn => {
                 if self.peek(1).kind == TokenKind::Main {
                     self.fn_main()
@@ -50,7 +51,7 @@ impl Parser<'_> {
                 self.bump();
                 ItemKind::Main(self.block())
             }
-            TokenKind::Gufunc | TokenKind::Kernel => {
+            TokenKind::Kernel => {
                 let what = self.text();
                 let diagnostic = self
                     .diagnostic(
@@ -72,7 +73,7 @@ impl Parser<'_> {
         })
     }
 
-    /// Skips what follows `gufunc` up to the end of its body.
+    /// Skips what follows `kernel` up to the end of its body.
     fn skip_reserved_item(&mut self) {
         while !matches!(self.kind(), TokenKind::Eof | TokenKind::OpenBrace) && !self.at_item() {
             self.bump();
@@ -147,6 +148,7 @@ impl Parser<'_> {
             if matches!(
                 follows,
                 TokenKind::Ufunc
+                    | TokenKind::Gufunc
                     | TokenKind::Fn
                     | TokenKind::Const
                     | TokenKind::Param
@@ -548,7 +550,7 @@ impl Parser<'_> {
                 TokenKind::Identity => {
                     self.bump();
                     let value = self.expr();
-                    if kind == FunctionKind::Fn && !self.panic {
+                    if kind != FunctionKind::Ufunc && !self.panic {
                         let diagnostic = self
                             .diagnostic(Code::WrongPlace, span, "only a `ufunc` has an identity")
                             .help("remove it, or make the function a `ufunc`");
@@ -660,19 +662,23 @@ impl Parser<'_> {
         if self.panic || !self.expect(TokenKind::Semicolon, "`;` and the length of the array") {
             return TypeExprKind::Error;
         }
-        let length = self.expr();
-        if self.at(TokenKind::Comma) && !self.panic {
-            let diagnostic = self
-                .diagnostic(
-                    Code::NotSupportedYet,
-                    self.span(),
-                    "arrays with several axes are reserved for a later version",
-                )
-                .help("write one length, and compute the index as in `a[i * n + j]`");
-            self.fail(diagnostic);
+        let mut extents = vec![self.extent()];
+        while !self.panic && self.eat(TokenKind::Comma) {
+            if self.at(TokenKind::CloseBracket) {
+                break;
+            }
+            extents.push(self.extent());
         }
-        self.close(open, TokenKind::CloseBracket, "`]`");
-        TypeExprKind::Array(Box::new(element), Box::new(length))
+        self.close(open, TokenKind::CloseBracket, "`,` or `]`");
+        TypeExprKind::Array(Box::new(element), extents)
+    }
+
+    /// `n`, `4`, `n + 1`, `n?`
+    fn extent(&mut self) -> Extent {
+        let size = self.extent_expr();
+        let mark = self.span();
+        let optional = (!self.panic && self.eat(TokenKind::Question)).then_some(mark);
+        Extent { size, optional }
     }
 
     /// An empty block, after a mistake.

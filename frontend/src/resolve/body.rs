@@ -29,7 +29,7 @@ impl Report<'_> {
         self
     }
 
-    fn note(self, loc: kjit_ir::Loc, text: &str) -> Self {
+    pub(super) fn note(self, loc: kjit_ir::Loc, text: &str) -> Self {
         self.0.notes.push((loc, text.to_string()));
         self
     }
@@ -63,6 +63,19 @@ pub struct BodyResolver<'a, 'p> {
     returns: usize,
     /// Names of types that do not exist: each is reported once.
     pub(super) unknown_types: Vec<String>,
+    /// The variables of a gufunc that stand for its inputs, outputs and dimensions.
+    pub(super) declared: Declared,
+}
+
+/// How many of the first variables of a body stand for what its declaration names.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Declared {
+    /// Parameters.
+    pub(super) inputs: usize,
+    /// Parameters and outputs.
+    pub(super) outputs: usize,
+    /// Parameters, outputs and dimensions.
+    pub(super) dims: usize,
 }
 
 impl<'a, 'p> BodyResolver<'a, 'p> {
@@ -91,6 +104,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             loop_variables: Vec::new(),
             returns: 0,
             unknown_types: Vec::new(),
+            declared: Declared::default(),
         }
     }
 
@@ -138,16 +152,27 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
 
     /// Declares a variable from here to the end of the scope.
     pub fn declare(&mut self, name: &'a ast::Ident, mutable: bool, ty: Ty) -> LocalId {
+        self.declare_name(&name.name, name.span, mutable, ty)
+    }
+
+    /// Declares a variable of that name.
+    pub(super) fn declare_name(
+        &mut self,
+        name: &'a str,
+        span: Span,
+        mutable: bool,
+        ty: Ty,
+    ) -> LocalId {
         let id = self.locals.len();
         self.locals.push(Local {
-            name: name.name.clone(),
-            span: name.span,
+            name: name.to_string(),
+            span,
             mutable,
             ty,
         });
-        if !name.name.is_empty() && name.name != "_" {
-            let before = self.scope.insert(&name.name, id);
-            self.shadowed.push((&name.name, before));
+        if !name.is_empty() && name != "_" {
+            let before = self.scope.insert(name, id);
+            self.shadowed.push((name, before));
         }
         id
     }
@@ -239,6 +264,10 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                 let value = self.expr(value);
                 match &target.kind {
                     A::Name(name) => match self.assignable(name, target.span) {
+                        Some(local) if self.is_core(local) => {
+                            self.whole_output(name, target.span);
+                            StmtKind::Expr(self.error_expr(target.span))
+                        }
                         Some(local) => {
                             self.mark_assigned(local);
                             StmtKind::Assign {
@@ -251,7 +280,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                         None => StmtKind::Expr(self.error_expr(target.span)),
                     },
                     A::Index(base, index) => {
-                        let index = self.index(index, target.span);
+                        let index = self.index(base, index, target.span);
                         match &base.kind {
                             A::Name(name) => match self.assignable(name, base.span) {
                                 Some(local) => StmtKind::AssignIndex {
@@ -376,7 +405,16 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                 let local = &self.locals[id];
                 let declared = self.source.loc(local.span);
                 let copied = id < self.n_params() || self.loop_variables.contains(&id);
-                let help = if copied {
+                let what = match self.declared {
+                    Declared { inputs, .. } if id < inputs && self.is_core(id) => "an input",
+                    Declared { outputs, dims, .. } if (outputs..dims).contains(&id) => {
+                        "a dimension"
+                    }
+                    _ => "not mutable",
+                };
+                let help = if what == "an input" {
+                    "write to an output, or to a local array".to_string()
+                } else if copied {
                     format!("copy it first: `let mut {name} = {name};`")
                 } else {
                     format!("declare it with `let mut {name}`")
@@ -384,7 +422,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
                 self.error(
                     Code::NotMutable,
                     span,
-                    format!("`{name}` is not mutable, so it cannot be assigned to"),
+                    format!("`{name}` is {what}, so it cannot be assigned to"),
                 )
                 .label("cannot assign")
                 .note(declared, "declared here")
@@ -479,9 +517,9 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             A::Call(name, args) => self.call(name, None, args),
             A::Method(receiver, name, args) => self.call(name, Some(receiver), args),
             A::Index(base, index) => {
-                let base = self.expr(base);
-                let index = self.index(index, expr.span);
-                ExprKind::Index(Box::new(base), Box::new(index))
+                let array = self.expr(base);
+                let index = self.index(base, index, expr.span);
+                ExprKind::Index(Box::new(array), index)
             }
             A::If(condition, then_block, else_block) => {
                 let condition = Box::new(self.expr(condition));
@@ -614,26 +652,70 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
         .help(help);
     }
 
-    /// The one index of a local array.
-    fn index(&mut self, index: &'a [ast::IndexArg], span: Span) -> Expr {
-        match index {
-            [ast::IndexArg::At(e)] => self.expr(e),
-            [ast::IndexArg::Range(_, _, at)] => {
+    /// Does the variable stand for an array parameter or result of a gufunc?
+    fn is_core(&self, local: LocalId) -> bool {
+        matches!(self.locals[local].ty, Ty::Core(..))
+    }
+
+    fn whole_output(&mut self, name: &str, span: Span) {
+        self.error(
+            Code::WholeArray,
+            span,
+            format!("`{name}` is an array, and only its elements can be assigned to"),
+        )
+        .label("a whole array")
+        .help(format!("write elements in a loop: `{name}[i] = ..;`"));
+    }
+
+    /// The indices of a local array (one) or of an array of a gufunc (one an axis).
+    fn index(
+        &mut self,
+        base: &ast::Expr,
+        index: &'a [ast::IndexArg],
+        span: Span,
+    ) -> Vec<Expr> {
+        for arg in index {
+            if let ast::IndexArg::Range(_, _, at) = arg {
                 self.error(Code::BadIndex, *at, "slices are allowed in `main` only")
                     .label("a range")
                     .help("index one element, or loop over them");
-                self.error_expr(span)
-            }
-            _ => {
-                self.error(
-                    Code::BadIndex,
-                    span,
-                    format!("a local array takes one index, not {}", index.len()),
-                )
-                .label("wrong number of indices")
-                .help("compute one index from several: `a[i * width + j]`");
-                self.error_expr(span)
+                return vec![self.error_expr(span)];
             }
         }
+        let found = index.len();
+        let local = match &base.kind {
+            A::Name(name) => self.scope.get(name.as_str()).copied(),
+            _ => None,
+        };
+        if let Some(local) = local
+            && let Ty::Core(_, dims) = &self.locals[local].ty
+        {
+            let rank = dims.len();
+            if found != rank {
+                let (name, declared) = (&self.locals[local].name, self.locals[local].span);
+                let axes = if rank == 1 { "axis" } else { "axes" };
+                let message = format!("`{name}` has {rank} {axes}, and {found} indices are given");
+                let declared = self.source.loc(declared);
+                self.error(Code::BadIndex, span, message)
+                    .label("wrong number of indices")
+                    .note(declared, "declared here")
+                    .help("write one index for each axis, separated by commas");
+                return vec![self.error_expr(span)];
+            }
+        } else if found != 1 && local.is_none_or(|id| self.locals[id].ty != Ty::Error) {
+            self.error(
+                Code::BadIndex,
+                span,
+                format!("a local array takes one index, not {found}"),
+            )
+            .label("wrong number of indices")
+            .help("compute one index from several: `a[i * width + j]`");
+            return vec![self.error_expr(span)];
+        }
+        let at = index.iter().filter_map(|arg| match arg {
+            ast::IndexArg::At(e) => Some(e),
+            ast::IndexArg::Range(..) => None,
+        });
+        at.map(|e| self.expr(e)).collect()
     }
 }

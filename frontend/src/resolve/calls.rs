@@ -48,6 +48,18 @@ impl<'a> BodyResolver<'a, '_> {
             return None;
         }
         match self.items.names.get(name) {
+            Some(ItemRef::Function(f))
+                if self.items.functions[*f].1.kind == ast::FunctionKind::Gufunc =>
+            {
+                self.error(
+                    Code::WrongPlace,
+                    span,
+                    format!("`{name}` is a `gufunc`, which `main` calls on arrays"),
+                )
+                .label("called in a kernel")
+                .help("write what both need as a `fn` of numbers");
+                return None;
+            }
             Some(ItemRef::Function(f)) => {
                 self.calls.push((*f, span));
                 return Some(Callee::Function(*f));

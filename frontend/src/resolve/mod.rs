@@ -3,13 +3,15 @@
 mod body;
 mod calls;
 mod graph;
+mod gufunc;
+mod outputs;
 pub mod suggest;
 mod written_types;
 
 use crate::ast::{self, ItemKind};
 use crate::consts;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::{Const, FnId, Function, Program};
+use crate::hir::{Const, FnId, Function, Gufunc, Program};
 use crate::source::{Source, Span};
 use crate::types::Ty;
 pub use body::BodyResolver;
@@ -29,7 +31,7 @@ pub struct Unit<'a> {
 /// What the name of an item stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ItemRef {
-    /// `ufunc` or `fn`.
+    /// `ufunc`, `gufunc` or `fn`.
     Function(usize),
     /// `const`.
     Const(usize),
@@ -42,7 +44,7 @@ pub enum ItemRef {
 pub struct Items<'a> {
     /// Name to item.
     pub names: FxHashMap<&'a str, ItemRef>,
-    /// `ufunc`s and `fn`s.
+    /// `ufunc`s, `gufunc`s and `fn`s.
     pub functions: Vec<(&'a Source, &'a ast::FunctionItem)>,
     /// `const`s.
     pub consts: Vec<(&'a Source, &'a ast::ConstItem)>,
@@ -212,11 +214,11 @@ fn resolve_consts(items: &Items<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<C
 }
 
 /// Resolves one function; also says which functions it calls, and where.
-fn resolve_function(
-    items: &Items<'_>,
+fn resolve_function<'a>(
+    items: &Items<'a>,
     consts: &[Const],
     source: &Source,
-    item: &ast::FunctionItem,
+    item: &'a ast::FunctionItem,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Function, Vec<(FnId, Span)>) {
     let mut generics: Vec<(String, Class)> = Vec::new();
@@ -246,29 +248,51 @@ fn resolve_function(
     }
     let mut resolver = BodyResolver::new(items, consts, source, &generics, diagnostics);
     resolver.bad_generics = bad_generics;
+    let is_gufunc = item.kind == ast::FunctionKind::Gufunc;
+    let mut dims = gufunc::Dims::default();
+    let mut declared_type = |resolver: &mut BodyResolver<'a, '_>, ty: &'a ast::TypeExpr| {
+        if is_gufunc {
+            dims.declared_type(resolver, ty)
+        } else {
+            (resolver.scalar_type(ty), Vec::new())
+        }
+    };
     let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
     let mut params = Vec::new();
+    let mut core_inputs = Vec::new();
     for param in &item.params {
-        let ty = resolver.scalar_type(&param.ty);
+        let (ty, core) = declared_type(&mut resolver, &param.ty);
         if let Some(first) = seen.insert(&param.name.name, param.name.span) {
             resolver.report(duplicate(source, &param.name, source, first));
         }
         params.push((param.name.name.clone(), ty.clone()));
+        core_inputs.push(core);
         resolver.declare(&param.name, false, ty);
     }
     let mut outputs = Vec::new();
-    seen.clear();
+    let mut core_outputs = Vec::new();
+    if !is_gufunc {
+        seen.clear();
+    }
     for output in &item.outputs {
-        let ty = resolver.scalar_type(&output.ty);
+        let (ty, core) = declared_type(&mut resolver, &output.ty);
         if let Some(name) = &output.name
             && let Some(first) = seen.insert(&name.name, name.span)
         {
             resolver.report(duplicate(source, name, source, first));
         }
         outputs.push((output.name.as_ref().map(|n| n.name.clone()), ty));
+        core_outputs.push(core);
     }
-    let used = |n: usize| params.iter().any(|(_, ty)| *ty == Ty::Generic(n as u32));
-    if item.kind == ast::FunctionKind::Ufunc
+    let core = is_gufunc.then(|| {
+        let names = resolver.gufunc_variables(item, &outputs, &dims, seen);
+        (dims.finish(&mut resolver, core_inputs, core_outputs), names)
+    });
+    let used = |n: usize| {
+        let mut params = params.iter();
+        params.any(|(_, ty)| *ty.element() == Ty::Generic(n as u32))
+    };
+    if item.kind != ast::FunctionKind::Fn
         && let Some(n) = (0..generics.len()).find(|n| !used(*n))
         && !resolver.bad_generics.contains(&n)
         && params.iter().all(|(_, ty)| *ty != Ty::Error)
@@ -291,6 +315,7 @@ fn resolve_function(
     if outputs.is_empty() {
         let kind = match item.kind {
             ast::FunctionKind::Ufunc => "ufunc",
+            ast::FunctionKind::Gufunc => "gufunc",
             ast::FunctionKind::Fn => "function",
         };
         resolver.report(
@@ -305,8 +330,17 @@ fn resolve_function(
         );
         outputs.push((None, Ty::Error));
     }
+    let mistakes = resolver.diagnostics.len();
     let block = resolver.block(&item.body);
     let (body, calls) = resolver.finish(block);
+    let gufunc = core.map(|(core, variables)| {
+        let uses = outputs::check(source, &body, &variables.outputs, diagnostics, mistakes);
+        Gufunc {
+            core,
+            dims: variables.dims,
+            outputs: uses,
+        }
+    });
     let identity = item
         .identity
         .as_ref()
@@ -327,6 +361,7 @@ fn resolve_function(
     }
     let function = Function {
         is_ufunc: item.kind == ast::FunctionKind::Ufunc,
+        gufunc,
         name: item.name.name.clone(),
         name_span: item.name.span,
         file: source.file,

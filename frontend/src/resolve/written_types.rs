@@ -80,9 +80,25 @@ impl<'a> BodyResolver<'a, '_> {
     /// The type of a `let`: a scalar or a local array.
     pub(super) fn let_type(&mut self, ty: &'a ast::TypeExpr) -> Ty {
         match &ty.kind {
-            ast::TypeExprKind::Array(element, len) => {
+            ast::TypeExprKind::Array(element, extents) => {
                 let element = self.scalar_type(element);
-                match self.array_length(len) {
+                if let [_, second, ..] = extents.as_slice() {
+                    self.error(Code::WrongPlace, second.size.span, "a local array has one axis")
+                        .label("a second axis")
+                        .help("write one length, and compute the index as in `a[i * width + j]`");
+                    return Ty::Error;
+                }
+                if let Some(mark) = extents[0].optional {
+                    self.error(
+                        Code::WrongPlace,
+                        mark,
+                        "only a dimension of a gufunc's parameters can be optional",
+                    )
+                    .label("not allowed here")
+                    .help("remove the `?`");
+                    return Ty::Error;
+                }
+                match self.array_length(&extents[0].size) {
                     Some(len) => Ty::Array(Box::new(element), len),
                     None => Ty::Error,
                 }
