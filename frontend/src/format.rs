@@ -101,7 +101,13 @@ impl<'a> Formatter<'a> {
             .collect();
         for window in code.windows(3) {
             let kinds = [tokens[window[0]].kind, tokens[window[2]].kind];
-            if matches!(kinds, [TokenKind::Ufunc | TokenKind::Gufunc | TokenKind::Fn, TokenKind::Less]) {
+            if matches!(
+                kinds,
+                [
+                    TokenKind::Ufunc | TokenKind::Gufunc | TokenKind::Fn,
+                    TokenKind::Less
+                ]
+            ) {
                 let close =
                     (window[2]..tokens.len()).find(|i| tokens[*i].kind == TokenKind::Greater);
                 angle[window[2]] = true;

@@ -100,7 +100,9 @@ impl CheckedModule {
             .names
             .get(ufunc)
             .map(|id| (*id, &self.program.functions[*id]))
-            .filter(|(_, f)| (f.is_ufunc || f.gufunc.is_some()) && f.generics.len() == generics.len());
+            .filter(|(_, f)| {
+                (f.is_ufunc || f.gufunc.is_some()) && f.generics.len() == generics.len()
+            });
         let Some((id, function)) = function else {
             return self.builtin_kernel(ufunc, generics);
         };
@@ -217,3 +219,7 @@ fn wrap(
 #[cfg(test)]
 #[path = "module_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "gufunc_test.rs"]
+mod gufunc_tests;

@@ -125,11 +125,6 @@ impl Form {
         self.terms.iter().map(|(m, c)| (m, *c))
     }
 
-    /// The coefficient of a product.
-    pub fn coefficient(&self, monomial: &Monomial) -> i128 {
-        self.terms.get(monomial).copied().unwrap_or(0)
-    }
-
     /// Every unknown in it.
     pub fn atoms(&self) -> impl Iterator<Item = &Atom> {
         self.terms.keys().flatten()

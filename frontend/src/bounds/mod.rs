@@ -75,23 +75,25 @@ impl Bounds {
             return self.facts.prove(form);
         };
         let [a, b] = choice.values;
-        [(a, b, true), (b, a, false)].into_iter().all(|(taken, other, first)| {
-            let mark = self.facts.mark();
-            if let Some(condition) = choice.condition {
-                self.assume_more(func, condition, first);
-            }
-            let is = self.exact(func, taken);
-            if choice.condition.is_none() {
-                let other = self.exact(func, other);
-                let sign = if choice.op == Opcode::Max { 1 } else { -1 };
-                let by = is.plus(-1, &other).and_then(|d| d.scaled(sign));
-                self.facts.assume(by);
-            }
-            let case = form.substitute(atom, &is);
-            let proven = case.is_some_and(|case| self.prove(func, &case, splits - 1));
-            self.facts.forget(mark);
-            proven
-        })
+        [(a, b, true), (b, a, false)]
+            .into_iter()
+            .all(|(taken, other, first)| {
+                let mark = self.facts.mark();
+                if let Some(condition) = choice.condition {
+                    self.assume_more(func, condition, first);
+                }
+                let is = self.exact(func, taken);
+                if choice.condition.is_none() {
+                    let other = self.exact(func, other);
+                    let sign = if choice.op == Opcode::Max { 1 } else { -1 };
+                    let by = is.plus(-1, &other).and_then(|d| d.scaled(sign));
+                    self.facts.assume(by);
+                }
+                let case = form.substitute(atom, &is);
+                let proven = case.is_some_and(|case| self.prove(func, &case, splits - 1));
+                self.facts.forget(mark);
+                proven
+            })
     }
 
     /// In the code that follows in this scope, `condition` has the value `truth`.
@@ -112,10 +114,9 @@ impl Bounds {
                 args.iter().for_each(|a| self.assume_more(func, *a, truth));
             }
             (Opcode::Not, _) => self.assume_more(func, args[0], !truth),
-            (
-                Opcode::Lt | Opcode::Le | Opcode::Gt | Opcode::Ge | Opcode::Eq | Opcode::Ne,
-                _,
-            ) if func.ty(args[0]).dtype.is_int() => {
+            (Opcode::Lt | Opcode::Le | Opcode::Gt | Opcode::Ge | Opcode::Eq | Opcode::Ne, _)
+                if func.ty(args[0]).dtype.is_int() =>
+            {
                 let (a, b) = (self.exact(func, args[0]), self.exact(func, args[1]));
                 let difference = |x: &Form, y: &Form, n| x.plus(-1, y).map(|d| d.offset(n));
                 match (op, truth) {
@@ -235,9 +236,7 @@ impl Bounds {
             }
             (Opcode::Neg, _) => self.form(func, args[0]).scaled(-1),
             // Wider or narrower: the same number if it was one and fits.
-            (Opcode::Cast, _) if func.ty(args[0]).dtype.is_int() => {
-                Some(self.exact(func, args[0]))
-            }
+            (Opcode::Cast, _) if func.ty(args[0]).dtype.is_int() => Some(self.exact(func, args[0])),
             (Opcode::Div, _) => {
                 let a = self.exact(func, args[0]);
                 let b = self.exact(func, args[1]).as_constant();

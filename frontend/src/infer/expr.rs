@@ -410,13 +410,18 @@ impl<'b> Infer<'_, 'b> {
     fn whole_array(&mut self, span: Span, rank: usize) -> Ty {
         let name = self.operand_text(span);
         let index = ["i", "j", "k", "l"];
-        let index: Vec<&str> = (0..rank).map(|n| index.get(n).copied().unwrap_or("..")).collect();
+        let index: Vec<&str> = (0..rank)
+            .map(|n| index.get(n).copied().unwrap_or(".."))
+            .collect();
         self.error(
             Code::WholeArray,
             span,
             format!("`{name}` is an array, and only its elements can be used"),
             "a whole array",
-            &format!("take one element, in a loop: `{name}[{}]`", index.join(", ")),
+            &format!(
+                "take one element, in a loop: `{name}[{}]`",
+                index.join(", ")
+            ),
         );
         Ty::Error
     }
@@ -424,9 +429,13 @@ impl<'b> Infer<'_, 'b> {
     /// The element type of `array[index]`.
     pub(super) fn element(&mut self, array: &Ty, span: Span, index: &'b [Expr]) -> Ty {
         let types: Vec<Ty> = index.iter().map(|e| self.value(e)).collect();
-        let (element, len) = match self.vars.shallow(array) {
-            Ty::Array(element, len) => (*element, Some(len)),
-            Ty::Core(element, _) => (*element, None),
+        let (element, lens): (Ty, Vec<Option<u32>>) = match self.vars.shallow(array) {
+            Ty::Array(element, len) => (*element, vec![Some(len)]),
+            // An axis of fixed size has its number for a name.
+            Ty::Core(element, dims) => {
+                let lens = dims.iter().map(|d| d.parse().ok()).collect();
+                (*element, lens)
+            }
             Ty::Error | Ty::Never => return Ty::Error,
             other => {
                 let text = self.show(&other);
@@ -435,12 +444,12 @@ impl<'b> Infer<'_, 'b> {
                     span,
                     format!("{text} cannot be indexed"),
                     "not an array",
-                    "only local arrays can be indexed: `let mut a = [0.0; 4];`",
+                    "index a local array (`let mut a = [0.0; 4];`), or an array of a `gufunc`",
                 );
                 return Ty::Error;
             }
         };
-        for (e, ty) in index.iter().zip(&types) {
+        for ((e, ty), len) in index.iter().zip(&types).zip(lens) {
             self.one_index(e, ty, len);
         }
         element

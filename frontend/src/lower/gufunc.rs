@@ -104,7 +104,10 @@ fn attempt(
         });
         lower.end_kernel();
     }
-    let complete = lower.kernel.take().map_or_else(Vec::new, |k| k.complete(gufunc));
+    let complete = lower
+        .kernel
+        .take()
+        .map_or_else(Vec::new, |k| k.complete(gufunc));
     (lower.builder.func, complete)
 }
 
@@ -186,8 +189,10 @@ impl Kernel<'_> {
         let outputs = gufunc.outputs.iter().zip(&self.core.outputs).enumerate();
         outputs
             .map(|(n, (use_, dims))| {
-                let extents: Vec<Form> =
-                    dims.iter().map(|d| self.bounds.extent(*d).clone()).collect();
+                let extents: Vec<Form> = dims
+                    .iter()
+                    .map(|d| self.bounds.extent(*d).clone())
+                    .collect();
                 dims.is_empty()
                     || use_.updated
                     || self.coverage.is_complete(n, &extents, &self.bounds)

@@ -2,8 +2,8 @@
 
 use super::Parser;
 use crate::ast::{
-    Block, ConstItem, Expr, ExprKind, Extent, File, FunctionItem, FunctionKind, Ident, Item, ItemKind,
-    OutputDecl, ParamDecl, TypeExpr, TypeExprKind,
+    Block, ConstItem, Expr, ExprKind, Extent, File, FunctionItem, FunctionKind, Ident, Item,
+    ItemKind, OutputDecl, ParamDecl, TypeExpr, TypeExprKind,
 };
 use crate::diagnostic::Code;
 use crate::lexer::TokenKind;
@@ -287,7 +287,7 @@ impl Parser<'_> {
         }
         let generics = self.generics();
         let params = self.params();
-        let outputs = self.outputs();
+        let outputs = self.outputs(kind);
         let (identity, reorderable, fast) = self.attributes(kind);
         if !self.at(TokenKind::OpenBrace) && !self.panic {
             let help = if self.at_word("where") {
@@ -466,12 +466,15 @@ impl Parser<'_> {
         }
     }
 
-    fn outputs(&mut self) -> Vec<OutputDecl> {
+    fn outputs(&mut self, kind: FunctionKind) -> Vec<OutputDecl> {
         if self.panic {
             return Vec::new();
         }
         if !self.at(TokenKind::Arrow) {
-            let help = "write the type of the result after `->`, as in `-> f32`";
+            let help = match kind {
+                FunctionKind::Gufunc => "write the outputs after `->`, as in `-> (y: [f64; n])`",
+                _ => "write the type of the result after `->`, as in `-> f32`",
+            };
             self.unexpected_help("`->` and the type of the result", Some(help.to_string()));
             // `: T` or `=> T` for `-> T`: the body can be read all the same
             while !matches!(
@@ -565,7 +568,7 @@ impl Parser<'_> {
                 }
                 TokenKind::Ident if word == "reorderable" => {
                     self.bump();
-                    if kind == FunctionKind::Fn {
+                    if kind != FunctionKind::Ufunc {
                         let diagnostic = self
                             .diagnostic(Code::WrongPlace, span, "only a `ufunc` is reorderable")
                             .help("remove it, or make the function a `ufunc`");

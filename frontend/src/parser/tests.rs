@@ -384,8 +384,20 @@ fn one_mistake_one_message() {
         ("fn f(a: f32) -> f32 {\n    if a > 0.0 {\n    a\n}", "E0105"),
         ("fn f(a: f32, b: f32) -> f32 reorderable { a }", "E0210"),
         (
-            "gufunc mm<T: number>(a: [T; m, k]) -> (c: [T; m]) { c[0] = a[0, 0]; }",
-            "E0107",
+            "gufunc mm<T: number>(a: [T; m, k]) -> (c: [T; m]) identity 0 { c[0] = a[0, 0]; }",
+            "E0210",
+        ),
+        (
+            "gufunc mm(a: [f32; m,, k]) -> (c: [f32; m]) { c[0] = a[0, 0]; }",
+            "E0104",
+        ),
+        (
+            "gufunc mm(a: [f32; m? k]) -> (c: [f32; m]) { c[0] = a[0, 0]; }",
+            "E0104",
+        ),
+        (
+            "gufunc mm(a: [f32; m, k) -> (c: [f32; m]) { c[0] = a[0, 0]; }",
+            "E0105",
         ),
         ("kernel k(a: f32) { }", "E0107"),
         ("fn f(a: f32) -> f32 identity 0 { a }", "E0210"),

@@ -668,12 +668,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
     }
 
     /// The indices of a local array (one) or of an array of a gufunc (one an axis).
-    fn index(
-        &mut self,
-        base: &ast::Expr,
-        index: &'a [ast::IndexArg],
-        span: Span,
-    ) -> Vec<Expr> {
+    fn index(&mut self, base: &ast::Expr, index: &'a [ast::IndexArg], span: Span) -> Vec<Expr> {
         for arg in index {
             if let ast::IndexArg::Range(_, _, at) = arg {
                 self.error(Code::BadIndex, *at, "slices are allowed in `main` only")
@@ -694,7 +689,11 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             if found != rank {
                 let (name, declared) = (&self.locals[local].name, self.locals[local].span);
                 let axes = if rank == 1 { "axis" } else { "axes" };
-                let message = format!("`{name}` has {rank} {axes}, and {found} indices are given");
+                let given = match found {
+                    1 => "1 index is".to_string(),
+                    n => format!("{n} indices are"),
+                };
+                let message = format!("`{name}` has {rank} {axes}, but {given} given");
                 let declared = self.source.loc(declared);
                 self.error(Code::BadIndex, span, message)
                     .label("wrong number of indices")

@@ -33,7 +33,7 @@ enum Size<'a> {
     Op(BinaryOp, Box<Size<'a>>, Box<Size<'a>>),
 }
 
-impl Size<'_> {
+impl<'a> Size<'a> {
     /// As text, without blanks.
     fn text(&self) -> String {
         match self {
@@ -60,7 +60,7 @@ impl Size<'_> {
         }
     }
 
-    fn names<'s>(&'s self, out: &mut Vec<(&'s str, Span)>) {
+    fn names(&self, out: &mut Vec<(&'a str, Span)>) {
         match self {
             Size::Const(_) => {}
             Size::Name(name, span) => out.push((name, *span)),
@@ -98,9 +98,13 @@ impl<'a> BodyResolver<'a, '_> {
             let span = output.name.as_ref().map_or(output.ty.span, |n| n.span);
             let name = output.name.as_ref().map_or("", |n| n.name.as_str());
             if name.is_empty() && !matches!(output.ty.kind, ast::TypeExprKind::Error) {
-                self.error(Code::MissingValue, span, "the outputs of a gufunc have names")
-                    .label("an output without a name")
-                    .help("name it, and assign to it: `-> (y: [f64; n])`");
+                self.error(
+                    Code::MissingValue,
+                    span,
+                    "the outputs of a gufunc have names",
+                )
+                .label("an output without a name")
+                .help("name it, and assign to it: `-> (y: [f64; n])`");
             }
             let local = self.declare_name(name, span, true, ty.clone());
             variables.outputs.push(local);
@@ -112,9 +116,14 @@ impl<'a> BodyResolver<'a, '_> {
                     span,
                 };
                 self.report(duplicate(source, &ident, source, first));
+                continue;
             }
             let local = self.declare_name(name, span, false, Ty::Scalar(DType::I64));
             variables.dims.push((local, dim));
+        }
+        for name in dims.unknown() {
+            // Reported by `finish`: what the body does with it is no news.
+            self.declare_name(name, Span::new(0, 0), false, Ty::Error);
         }
         self.declared.inputs = item.params.len();
         self.declared.outputs = self.declared.inputs + variables.outputs.len();
@@ -134,8 +143,7 @@ impl<'a> Dims<'a> {
             return (resolver.scalar_type(ty), Vec::new());
         };
         let element = resolver.scalar_type(element);
-        let found: Vec<Option<usize>> =
-            extents.iter().map(|e| self.extent(resolver, e)).collect();
+        let found: Vec<Option<usize>> = extents.iter().map(|e| self.extent(resolver, e)).collect();
         let core: Vec<usize> = found.iter().copied().flatten().collect();
         if core.len() < found.len() || element == Ty::Error {
             return (Ty::Error, core);
@@ -220,6 +228,15 @@ impl<'a> Dims<'a> {
             .collect()
     }
 
+    /// Names in computed sizes that no axis has by itself.
+    fn unknown(&self) -> Vec<&'a str> {
+        let mut names = Vec::new();
+        self.list.iter().for_each(|dim| dim.size.names(&mut names));
+        let known = |name: &str| self.list.iter().any(|d| d.text == name);
+        names.retain(|(name, _)| !known(name));
+        names.into_iter().map(|(name, _)| name).collect()
+    }
+
     /// The core signature of a gufunc whose parameters and results have these dimensions.
     pub(super) fn finish(
         self,
@@ -262,7 +279,10 @@ impl<'a> Dims<'a> {
                 bad(
                     resolver,
                     dim.span,
-                    format!("the dimension `{}` is in no input, so it cannot be optional", dim.text),
+                    format!(
+                        "the dimension `{}` is in no input, so it cannot be optional",
+                        dim.text
+                    ),
                     "no argument can lack it",
                     "remove the `?`",
                 );
@@ -304,13 +324,7 @@ impl<'a> Dims<'a> {
     }
 }
 
-fn bad(
-    resolver: &mut BodyResolver<'_, '_>,
-    span: Span,
-    message: String,
-    label: &str,
-    help: &str,
-) {
+fn bad(resolver: &mut BodyResolver<'_, '_>, span: Span, message: String, label: &str, help: &str) {
     resolver
         .error(Code::BadDimension, span, message)
         .label(label)
@@ -324,7 +338,13 @@ fn size<'a>(resolver: &mut BodyResolver<'a, '_>, e: &'a ast::Expr) -> Option<Siz
             Ok(n) => Some(Size::Const(n)),
             Err(_) => {
                 let message = "this size is larger than any array".to_string();
-                bad(resolver, e.span, message, "too large", "write a smaller number");
+                bad(
+                    resolver,
+                    e.span,
+                    message,
+                    "too large",
+                    "write a smaller number",
+                );
                 None
             }
         },
@@ -341,7 +361,13 @@ fn size<'a>(resolver: &mut BodyResolver<'a, '_>, e: &'a ast::Expr) -> Option<Siz
             let (a, b) = (size(resolver, a)?, size(resolver, b)?);
             if *op == BinaryOp::Div && matches!(b, Size::Const(0)) {
                 let message = "a dimension cannot be divided by zero".to_string();
-                bad(resolver, e.span, message, "by zero", "divide by another number");
+                bad(
+                    resolver,
+                    e.span,
+                    message,
+                    "by zero",
+                    "divide by another number",
+                );
                 return None;
             }
             let (Size::Const(x), Size::Const(y)) = (&a, &b) else {
@@ -355,7 +381,13 @@ fn size<'a>(resolver: &mut BodyResolver<'a, '_>, e: &'a ast::Expr) -> Option<Siz
             };
             if value.is_none() {
                 let message = "this size is larger than any array".to_string();
-                bad(resolver, e.span, message, "too large", "write a smaller number");
+                bad(
+                    resolver,
+                    e.span,
+                    message,
+                    "too large",
+                    "write a smaller number",
+                );
             }
             value.map(Size::Const)
         }
@@ -395,7 +427,13 @@ fn name_size<'a>(
         } else {
             "a dimension needs a name".to_string()
         };
-        bad(resolver, span, message, "no dimension", "choose a name such as `n`");
+        bad(
+            resolver,
+            span,
+            message,
+            "no dimension",
+            "choose a name such as `n`",
+        );
         return None;
     }
     Some(Size::Name(name, span))

@@ -221,6 +221,7 @@ fn resolve_function<'a>(
     item: &'a ast::FunctionItem,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> (Function, Vec<(FnId, Span)>) {
+    let mistakes = diagnostics.len();
     let mut generics: Vec<(String, Class)> = Vec::new();
     let mut generic_spans: Vec<Span> = Vec::new();
     let mut bad_generics = Vec::new();
@@ -330,7 +331,6 @@ fn resolve_function<'a>(
         );
         outputs.push((None, Ty::Error));
     }
-    let mistakes = resolver.diagnostics.len();
     let block = resolver.block(&item.body);
     let (body, calls) = resolver.finish(block);
     let gufunc = core.map(|(core, variables)| {

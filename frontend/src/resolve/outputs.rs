@@ -34,6 +34,7 @@ pub(super) fn check(
         slots: slots.collect(),
         loops: Vec::new(),
         found: Vec::new(),
+        missing: Vec::new(),
     };
     let mut state = vec![false; outputs.len()];
     walk.block(&body.block, &mut state);
@@ -42,6 +43,10 @@ pub(super) fn check(
         end: body.block.span.end,
     };
     walk.leave(&mut state, end);
+    for (n, span) in std::mem::take(&mut walk.missing) {
+        let d = walk.not_assigned(&walk.slots[n], span);
+        walk.found.push(d);
+    }
     for n in 0..walk.slots.len() {
         let slot = &walk.slots[n];
         let is_array = matches!(body.locals[slot.local].ty, Ty::Core(..));
@@ -76,6 +81,8 @@ struct Walk<'b> {
     /// What holds after the open `loop`s, as far as their `break`s say; none yet.
     loops: Vec<Option<State>>,
     found: Vec<Diagnostic>,
+    /// Outputs that may have no value where control leaves.
+    missing: Vec<(usize, Span)>,
 }
 
 fn meet(a: &mut State, b: &State) {
@@ -238,30 +245,31 @@ impl Walk<'_> {
     /// Control leaves the body here.
     fn leave(&mut self, state: &mut State, span: Span) {
         for (n, slot) in self.slots.iter_mut().enumerate() {
-            if !slot.number || state[n] || slot.reported {
-                continue;
+            if slot.number && !state[n] && !slot.reported {
+                slot.reported = true;
+                self.missing.push((n, span));
             }
-            slot.reported = true;
-            let local = &self.body.locals[slot.local];
-            let name = &local.name;
-            if !slot.written {
-                let message = format!("the output `{name}` is never assigned");
-                self.found.push(
-                    Diagnostic::new(Code::NotWritten, self.source, local.span, message)
-                        .label("never gets a value")
-                        .help(format!("assign it in the body: `{name} = ..;`")),
-                );
-                continue;
-            }
-            let message = format!("the output `{name}` may have no value when the gufunc ends here");
-            self.found.push(
-                Diagnostic::new(Code::NotWritten, self.source, span, message)
-                    .label("not assigned on every way here")
-                    .note(self.source.loc(local.span), "declared here")
-                    .help(format!("assign it first, before loops and branches: `{name} = 0;`")),
-            );
         }
         state.fill(true);
+    }
+
+    /// A number without value where control leaves.
+    fn not_assigned(&self, slot: &Slot, span: Span) -> Diagnostic {
+        let local = &self.body.locals[slot.local];
+        let name = &local.name;
+        if !slot.written {
+            let message = format!("the output `{name}` is never assigned");
+            return Diagnostic::new(Code::NotWritten, self.source, local.span, message)
+                .label("never gets a value")
+                .help(format!("assign it in the body: `{name} = ..;`"));
+        }
+        let message = format!("the output `{name}` may have no value when the gufunc ends here");
+        Diagnostic::new(Code::NotWritten, self.source, span, message)
+            .label("not assigned on every way here")
+            .note(self.source.loc(local.span), "declared here")
+            .help(format!(
+                "assign it first, before loops and branches: `{name} = 0;`"
+            ))
     }
 
     fn never_written(&self, local: LocalId) -> Diagnostic {

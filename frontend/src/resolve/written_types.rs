@@ -83,9 +83,13 @@ impl<'a> BodyResolver<'a, '_> {
             ast::TypeExprKind::Array(element, extents) => {
                 let element = self.scalar_type(element);
                 if let [_, second, ..] = extents.as_slice() {
-                    self.error(Code::WrongPlace, second.size.span, "a local array has one axis")
-                        .label("a second axis")
-                        .help("write one length, and compute the index as in `a[i * width + j]`");
+                    self.error(
+                        Code::WrongPlace,
+                        second.size.span,
+                        "a local array has one axis",
+                    )
+                    .label("a second axis")
+                    .help("write one length, and compute the index as in `a[i * width + j]`");
                     return Ty::Error;
                 }
                 if let Some(mark) = extents[0].optional {
