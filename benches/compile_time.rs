@@ -71,6 +71,7 @@ fn compile(name: &str, text: &str, dtype: DType) -> [f64; 3] {
     let spec = KernelSpec::Ufunc {
         name: name.into(),
         generics: vec![dtype],
+        masked: false,
     };
     let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).expect("a kernel");
     let lowered = start.elapsed();

@@ -99,6 +99,7 @@ fn bench_dtype<T: Float>(program: &Program, engine: &Engine, by_hand: hand::Loop
         let spec = |name: &str| KernelSpec::Ufunc {
             name: name.into(),
             generics: vec![T::DTYPE],
+            masked: false,
         };
 
         let mut inputs = arrays(&[&x, &y]);

@@ -75,9 +75,18 @@ pub fn main(args: Args) -> Outcome {
         let spec = KernelSpec::Ufunc {
             name: signature.name.clone(),
             generics,
+            masked: false,
         };
-        let text = kernel_stage(&program, &spec, CompileOptions { fast: args.fast }, stage)
-            .map_err(|error| compile_failure(error, &source))?;
+        let text = kernel_stage(
+            &program,
+            &spec,
+            CompileOptions {
+                fast: args.fast,
+                ..Default::default()
+            },
+            stage,
+        )
+        .map_err(|error| compile_failure(error, &source))?;
         texts.push(text);
     }
     let mut out = std::io::stdout().lock();

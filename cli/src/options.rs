@@ -70,6 +70,7 @@ impl EngineArgs {
             fast: self.fast,
             interp: self.target == TargetArg::Interp,
             scalar: self.target == TargetArg::Scalar,
+            ..EngineOptions::default()
         };
         Engine::new(options).map_err(|error| Failure::runtime(&error, None))
     }

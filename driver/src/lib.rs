@@ -13,7 +13,7 @@
 //!     "ufunc double<T: number>(x: T) -> T { x + x }",
 //! ))
 //! .unwrap();
-//! let spec = KernelSpec::Ufunc { name: "double".into(), generics: vec![DType::F32] };
+//! let spec = KernelSpec::Ufunc { name: "double".into(), generics: vec![DType::F32], masked: false };
 //! let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).unwrap();
 //! let code = compile_cpu(&kernel, &[Access::Contiguous; 2], CpuCode::Vector).unwrap();
 //! assert!(code.lanes() >= 4);

@@ -17,6 +17,8 @@ pub enum KernelSpec {
         name: String,
         /// One dtype a type parameter.
         generics: Vec<DType>,
+        /// With a mask: arrays are the inputs, the mask, what each output held before, the outputs.
+        masked: bool,
     },
     /// A fused expression of a host program.
     Fused(FusedExpr),
@@ -27,6 +29,8 @@ pub enum KernelSpec {
 pub struct CompileOptions {
     /// Allow contraction, reassociation and approximate functions everywhere.
     pub fast: bool,
+    /// Add an output of status flags, see [`kjit_ir::Role::Fpe`].
+    pub fpe: bool,
 }
 
 /// Which code to make for the CPU.
@@ -57,7 +61,11 @@ pub(crate) fn lowered(
     options: CompileOptions,
 ) -> Result<(Module, FuncRef), CompileError> {
     let (mut module, root) = match spec {
-        KernelSpec::Ufunc { name, generics } => program.kernel(name, generics)?,
+        KernelSpec::Ufunc {
+            name,
+            generics,
+            masked,
+        } => program.kernel(name, generics, *masked)?,
         KernelSpec::Fused(expr) => program.fuse(expr)?,
     };
     if options.fast {

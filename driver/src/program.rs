@@ -59,8 +59,9 @@ impl Program {
         &self,
         ufunc: &str,
         generics: &[kjit_ir::DType],
+        masked: bool,
     ) -> Result<(kjit_ir::Module, kjit_ir::FuncRef), Vec<Diagnostic>> {
-        self.checked.kernel(ufunc, generics)
+        self.checked.kernel(ufunc, generics, masked)
     }
 
     pub(crate) fn fuse(

@@ -6,39 +6,9 @@ use crate::hir::Program;
 use crate::instantiate::{Home, Instances};
 use crate::source::{Source, Span};
 use kjit_ir::{
-    Access, ArrayMode, ArrayParam, BinaryOp, DType, Function, FunctionBuilder, FusedExpr,
-    FusedNode, FusedOp, Loc, Opcode, Signature, Type, UnaryOp, Value,
+    Access, ArrayMode, ArrayParam, BinaryOp, DType, Function, FunctionBuilder, FusedExpr, FusedOp,
+    Loc, Opcode, Type, UnaryOp, Value,
 };
-
-/// The fused expression that calls one function on its inputs.
-pub fn single_call(signature: &Signature, generics: &[DType]) -> FusedExpr {
-    let inputs: Vec<DType> = signature
-        .inputs
-        .iter()
-        .map(|(_, t)| t.resolve(generics))
-        .collect();
-    let n = inputs.len();
-    let loc = signature.loc;
-    let mut nodes: Vec<FusedNode> = (0..n)
-        .map(|i| FusedNode {
-            op: FusedOp::Input(i),
-            args: Vec::new(),
-            loc,
-        })
-        .collect();
-    let op = FusedOp::Call(signature.name.clone(), generics.to_vec());
-    nodes.push(FusedNode {
-        op,
-        args: (0..n).map(|i| (i, 0)).collect(),
-        loc,
-    });
-    let outputs = (0..signature.outputs.len()).map(|k| (n, k)).collect();
-    FusedExpr {
-        inputs,
-        nodes,
-        outputs,
-    }
-}
 
 /// Lowers a fused expression to a kernel.
 ///
@@ -185,7 +155,8 @@ fn binary(
     ))
 }
 
-fn call(
+/// A call of a ufunc of the file or of an element-wise built-in function.
+pub fn call(
     b: &mut FunctionBuilder,
     instances: &mut Instances<'_>,
     program: &Program,

@@ -13,7 +13,7 @@ fn kernel(text: &str, name: &str, generics: &[DType]) -> Function {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
     let (module, root) = checked
-        .kernel(name, generics)
+        .kernel(name, generics, false)
         .expect("no instantiation errors");
     for function in &module.functions {
         if let Err(errors) = verify(function, Some(&module)) {

@@ -3,7 +3,7 @@
 use crate::builtins;
 use crate::diagnostic::Diagnostic;
 use crate::fuse;
-use crate::hir::{Function, Program};
+use crate::hir::{self, Program};
 use crate::host::lower_main;
 use crate::infer::infer_types;
 use crate::instantiate::{Home, Instances};
@@ -12,8 +12,8 @@ use crate::resolve::{Unit, collect_items, resolve_names};
 use crate::source::Source;
 use crate::types::Ty;
 use kjit_ir::{
-    Access, ArrayMode, ArrayParam, DType, FuncRef, FunctionBuilder, FusedExpr, HostProgram, Module,
-    Signature, Type, TypeSpec,
+    Access, ArrayMode, ArrayParam, ArrayRef, DType, FuncRef, Function, FunctionBuilder, FusedExpr,
+    HostProgram, Module, Role, Signature, Type, TypeSpec, Value,
 };
 
 /// A checked source file.
@@ -84,7 +84,9 @@ impl CheckedModule {
 
     /// The kernel of a ufunc or gufunc for these dtypes of its type parameters, with the functions it
     /// calls: one input array a parameter, then one output array a result, then those of
-    /// [`kjit_ir::Role::Written`] that a gufunc needs.
+    /// [`kjit_ir::Role::Written`] that a gufunc needs. A masked one (of a ufunc) has, between inputs and
+    /// outputs, the mask and one input array a result, and where the mask is false it passes on the latter
+    /// and computes nothing.
     ///
     /// # Panics
     /// If the file has no such ufunc, or it has another number of type parameters: callers know the
@@ -93,6 +95,7 @@ impl CheckedModule {
         &self,
         ufunc: &str,
         generics: &[DType],
+        masked: bool,
     ) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
         let mut instances = Instances::new(&self.program, &self.source);
         let function = self
@@ -104,34 +107,42 @@ impl CheckedModule {
                 (f.is_ufunc || f.gufunc.is_some()) && f.generics.len() == generics.len()
             });
         let Some((id, function)) = function else {
-            return self.builtin_kernel(ufunc, generics);
+            return self.builtin_kernel(ufunc, generics, masked);
         };
         let callee = instances.function(Home::User, id, generics);
         if function.gufunc.is_some() {
+            assert!(!masked, "bug in kjit: a gufunc with a mask");
             return Ok((instances.finish()?, callee));
         }
         let signature = signature(function, &self.source);
-        let kernel = wrap(
-            &mut instances.module,
-            &signature,
-            generics,
-            callee,
-            function.fast,
-        );
+        let name = format!("{}.kernel", instances.module[callee].name);
+        let types = results_of(&signature, generics);
+        let mut call = |b: &mut FunctionBuilder, args: &[Value]| b.call(callee, args, &types);
+        let mut kernel = wrap(&name, &signature, generics, masked, &mut call);
+        kernel.fast = function.fast;
+        let kernel = instances.module.push(kernel);
         let module = instances.finish()?;
         Ok((module, kernel))
     }
 
-    /// The kernel of an element-wise built-in function: a fused expression of one call.
+    /// The kernel of an element-wise built-in function.
     fn builtin_kernel(
         &self,
         name: &str,
         generics: &[DType],
+        masked: bool,
     ) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
         let signature = builtins::signature(name)
             .filter(|s| s.generics.len() == generics.len())
             .unwrap_or_else(|| panic!("bug in kjit: no ufunc {name} of {generics:?}"));
-        self.fuse(&fuse::single_call(signature, generics))
+        let mut instances = Instances::new(&self.program, &self.source);
+        let mut call = |b: &mut FunctionBuilder, args: &[Value]| {
+            fuse::call(b, &mut instances, &self.program, name, generics, args)
+        };
+        let kernel = wrap(name, signature, generics, masked, &mut call);
+        let kernel = instances.module.push(kernel);
+        let module = instances.finish()?;
+        Ok((module, kernel))
     }
 
     /// The kernel of a fused expression, with the functions it calls: its inputs, then the index if it
@@ -147,7 +158,7 @@ impl CheckedModule {
 }
 
 /// The call signature of a ufunc.
-pub fn signature(function: &Function, source: &Source) -> Signature {
+pub fn signature(function: &hir::Function, source: &Source) -> Signature {
     let spec = |ty: &Ty| match ty.element() {
         Ty::Scalar(dtype) => TypeSpec::DType(*dtype),
         Ty::Generic(n) => TypeSpec::Generic(*n as usize),
@@ -178,42 +189,65 @@ pub fn signature(function: &Function, source: &Source) -> Signature {
     }
 }
 
-/// The kernel around a function: loads, the call, stores.
+fn results_of(signature: &Signature, generics: &[DType]) -> Vec<Type> {
+    let outputs = signature.outputs.iter();
+    outputs
+        .map(|(_, ty)| Type::scalar(ty.resolve(generics)))
+        .collect()
+}
+
+/// The kernel around a call: loads, the call (under the mask, if there is one), stores.
 fn wrap(
-    module: &mut Module,
+    name: &str,
     signature: &Signature,
     generics: &[DType],
-    callee: FuncRef,
-    fast: bool,
-) -> FuncRef {
-    let mut b = FunctionBuilder::new(format!("{}.kernel", module[callee].name));
-    b.func.fast = fast;
+    masked: bool,
+    call: &mut dyn FnMut(&mut FunctionBuilder, &[Value]) -> Vec<Value>,
+) -> Function {
+    let mut b = FunctionBuilder::new(name);
     b.set_loc(signature.loc);
-    let array = |b: &mut FunctionBuilder, (name, ty): &(String, TypeSpec), mode| {
-        let dtype = ty.resolve(generics);
-        b.array(ArrayParam::new(name.clone(), dtype, mode, Access::Strided))
+    let (nin, nout) = (signature.inputs.len(), signature.outputs.len());
+    let param = |(name, ty): &(String, TypeSpec), mode| {
+        ArrayParam::new(name.clone(), ty.resolve(generics), mode, Access::Strided)
     };
-    let inputs: Vec<_> = signature
-        .inputs
-        .iter()
-        .map(|p| array(&mut b, p, ArrayMode::In))
-        .collect();
+    let mut values: Vec<Value> = Vec::new();
+    for input in &signature.inputs {
+        let array = b.array(param(input, ArrayMode::In));
+        values.push(b.load(array));
+    }
+    let mut mask = None;
+    let mut old: Vec<Value> = Vec::new();
+    if masked {
+        let array = ArrayParam::new("where", DType::Bool, ArrayMode::In, Access::Strided);
+        let array = b.array(array.with_role(Role::Where));
+        mask = Some(b.load(array));
+        for (k, output) in signature.outputs.iter().enumerate() {
+            let out = ArrayRef::new(nin + 1 + nout + k);
+            let array = b.array(param(output, ArrayMode::In).with_role(Role::Old(out)));
+            old.push(b.load(array));
+        }
+    }
     let outputs: Vec<_> = signature
         .outputs
         .iter()
-        .map(|p| array(&mut b, p, ArrayMode::Out))
+        .map(|output| b.array(param(output, ArrayMode::Out)))
         .collect();
-    let values: Vec<_> = inputs.into_iter().map(|a| b.load(a)).collect();
-    let results: Vec<Type> = signature
-        .outputs
-        .iter()
-        .map(|(_, ty)| Type::scalar(ty.resolve(generics)))
-        .collect();
-    let results = b.call(callee, &values, &results);
+    let results = match mask {
+        None => call(&mut b, &values),
+        Some(mask) => b.if_else(
+            mask,
+            &results_of(signature, generics),
+            |b| {
+                let results = call(b, &values);
+                b.yield_(&results)
+            },
+            |b| b.yield_(&old),
+        ),
+    };
     for (array, value) in outputs.into_iter().zip(results) {
         b.store(array, value);
     }
-    module.push(b.ret(&[]))
+    b.ret(&[])
 }
 
 #[cfg(test)]

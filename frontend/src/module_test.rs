@@ -9,7 +9,7 @@ fn lower(text: &str, ufunc: &str, generics: &[DType]) -> Module {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
     let (module, _) = checked
-        .kernel(ufunc, generics)
+        .kernel(ufunc, generics, false)
         .expect("no instantiation errors");
     verify(&module);
     module
@@ -272,8 +272,10 @@ fn one_mistake_gives_one_message() {
 fn literals_of_generic_type_are_checked_when_instantiated() {
     let source = Source::new("test.k", "ufunc f<T: int>(x: T) -> T { x + 200 }");
     let checked = check(&source).expect("right for most types");
-    assert!(checked.kernel("f", &[DType::U8]).is_ok());
-    let errors = checked.kernel("f", &[DType::I8]).expect_err("200 is no i8");
+    assert!(checked.kernel("f", &[DType::U8], false).is_ok());
+    let errors = checked
+        .kernel("f", &[DType::I8], false)
+        .expect_err("200 is no i8");
     assert_eq!(errors[0].code.as_str(), "E0303");
     assert_eq!(errors.len(), 1);
 }
@@ -313,7 +315,7 @@ fn fused_expression() {
         ]
     );
     let builtin = checked
-        .kernel("hypot", &[DType::F64])
+        .kernel("hypot", &[DType::F64], false)
         .expect("a built-in as a kernel");
     verify(&builtin.0);
 }
@@ -335,7 +337,9 @@ fn examples_pass_and_lower() {
         for signature in checked.signatures() {
             for dtype in [DType::F32, DType::F64] {
                 let generics = vec![dtype; signature.generics.len()];
-                let (module, _) = checked.kernel(&signature.name, &generics).expect("lowers");
+                let (module, _) = checked
+                    .kernel(&signature.name, &generics, false)
+                    .expect("lowers");
                 verify(&module);
             }
         }
@@ -373,7 +377,7 @@ fn all_ir(text: &str, ufunc: &str, generics: &[DType]) -> String {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
     let (module, _) = checked
-        .kernel(ufunc, generics)
+        .kernel(ufunc, generics, false)
         .expect("no instantiation errors");
     let texts: Vec<String> = module.functions.iter().map(|f| f.to_string()).collect();
     texts.join("\n")

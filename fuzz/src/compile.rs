@@ -77,6 +77,7 @@ pub fn case(seed: u64, engines: &Engines) {
     let spec = KernelSpec::Ufunc {
         name: "f".into(),
         generics: vec![],
+        masked: false,
     };
     let shape = arrays::shape(&mut rng);
     let (inputs, layouts): (Vec<Array>, Vec<&str>) = random

@@ -10,7 +10,7 @@ use kjit_ir::analysis::cost;
 use kjit_ir::analysis::tree::walk;
 use kjit_ir::target::{BackendError, CompiledKernel};
 use kjit_ir::verify::verify;
-use kjit_ir::{Access, ArrayMode, Form, Function, Opcode};
+use kjit_ir::{Access, ArrayMode, Form, Function, Opcode, Role};
 use rustc_hash::{FxHashMap, FxHasher};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -24,6 +24,8 @@ pub struct Kernel {
     pub(crate) fault: Option<String>,
     /// Rough time per element of scalar code on one core.
     pub ns_per_element: f64,
+    /// Has it core dimensions, so that it is no element-wise kernel?
+    pub(crate) is_core: bool,
     /// Has it loops, so that elements may take long, and some longer than others?
     pub has_loops: bool,
     /// The first variant; each owns the next. They only ever grow, so that finding one takes no lock.
@@ -48,6 +50,7 @@ impl Kernel {
                 function,
                 fault,
                 ns_per_element: 0.0,
+                is_core: false,
                 has_loops: false,
                 variants: OnceLock::new(),
             };
@@ -55,7 +58,11 @@ impl Kernel {
         let cost = cost::estimate(&function);
         // Trip counts are guesses; a loop handed to threads in vain costs less than one that is not.
         let guess = if cost.has_loops { 8.0 } else { 1.0 };
+        let is_core = !function.dims.is_empty()
+            || !function.loops.is_empty()
+            || function.arrays.iter().any(|a| !a.core.is_empty());
         Kernel {
+            is_core,
             function,
             fault,
             ns_per_element: cost.ns_per_element * guess,
@@ -143,21 +150,27 @@ fn fault_of(function: &Function) -> Option<String> {
     if let Some(op) = nested {
         return Some(format!("kernel {name} still has a nested `{op}`"));
     }
-    let modes = function.arrays.iter().map(|a| a.mode);
-    if modes.clone().any(|mode| mode == ArrayMode::InOut) {
+    let arguments = || {
+        let arrays = function.arrays.iter();
+        arrays.filter(|a| {
+            use Role::{Argument, Fpe, Old, Where, Written};
+            matches!(a.role, Argument | Where | Old(_) | Written(_) | Fpe)
+        })
+    };
+    if arguments().any(|a| a.mode == ArrayMode::InOut && a.core.is_empty()) {
         return Some(format!(
             "kernel {name} has an array that is input and output"
         ));
     }
-    let outputs_last = modes
-        .filter(|mode| *mode != ArrayMode::Index)
-        .is_sorted_by_key(|mode| mode == ArrayMode::Out);
+    let outputs_last = arguments()
+        .filter(|a| a.mode != ArrayMode::Index)
+        .is_sorted_by_key(|a| a.mode != ArrayMode::In);
     (!outputs_last).then(|| format!("kernel {name} has an input behind an output"))
 }
 
 /// Is there such a ufunc, for such dtypes?
 fn check_spec(program: &Program, spec: &KernelSpec) -> Result<()> {
-    let KernelSpec::Ufunc { name, generics } = spec else {
+    let KernelSpec::Ufunc { name, generics, .. } = spec else {
         return Ok(());
     };
     let Some(signature) = program.signature(name) else {
@@ -274,6 +287,7 @@ mod tests {
             let spec = KernelSpec::Ufunc {
                 name: name.to_string(),
                 generics: generics.to_vec(),
+                masked: false,
             };
             let kernel = cache.kernel(&program, &spec, CompileOptions::default(), &stats);
             kernel.err().map(|error| error.message)
@@ -298,6 +312,7 @@ mod tests {
             let spec = KernelSpec::Ufunc {
                 name: name.to_string(),
                 generics: vec![DType::F32],
+                masked: false,
             };
             cache.kernel(&program, &spec, CompileOptions::default(), &stats)
         };

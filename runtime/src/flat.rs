@@ -5,18 +5,28 @@
 
 use crate::array::Storage;
 use crate::cache::Kernel;
+use crate::launch::Input;
 use crate::nest::Few;
 use crate::stats::SharedStats;
 use crate::{Array, Result};
 use kjit_driver::CpuCode;
 use kjit_ir::abi::KernelStatus;
-use kjit_ir::{Access, ArrayMode, DType};
+use kjit_ir::target::CompiledKernel;
+use kjit_ir::{Access, ArrayMode, ArrayParam, Part};
+use std::mem::MaybeUninit;
 
-/// Runs a kernel that cannot fail over whole vectors of elements. `None` when something is not as simple as
-/// that; then nothing has happened.
-pub(crate) fn run(
+/// Room for the elements that do not fill a vector.
+const TAIL_BYTES: usize = 4096;
+
+/// Memory on the stack, aligned as arrays are.
+#[repr(align(64))]
+struct Tail([MaybeUninit<u8>; TAIL_BYTES]);
+
+/// Runs a kernel that cannot fail. `None` when something is not as simple as that; then nothing has
+/// happened.
+pub(crate) fn run<'a>(
     kernel: &Kernel,
-    inputs: &[Array],
+    mut inputs: impl Iterator<Item = Input<'a>>,
     out: &mut Array,
     stats: &SharedStats,
 ) -> Option<Result<()>> {
@@ -25,26 +35,42 @@ pub(crate) fn run(
         return None;
     }
     let size = out.size();
+    let target = {
+        let offset = out.offset();
+        out.unique_mut()?.as_mut_ptr().wrapping_add(offset)
+    };
     let mut access: Few<Access> = Few::new();
     let mut args: Few<*mut u8> = Few::new();
     let mut steps: Few<isize> = Few::new();
-    let mut given = inputs.iter();
     let mut bytes_read = 0;
+    let mut has_index = false;
+    let mut outputs = 0;
     for param in arrays {
+        let width = param.dtype.size();
+        if param.part != Part::Whole {
+            return None;
+        }
         let (class, arg, step) = match param.mode {
             ArrayMode::In => {
-                let (class, arg, step) = input(given.next()?, param.dtype, out.shape())?;
+                let (class, arg, step) = match inputs.next()? {
+                    Input::Array(array) => input(array, param, out.shape())?,
+                    Input::Out(_) if param.dtype == out.dtype() => {
+                        (Access::Contiguous, aligned(target, width)?, width as isize)
+                    }
+                    Input::Out(_) => return None,
+                };
                 let elements = if step == 0 { 1 } else { size };
-                bytes_read += elements * param.dtype.size();
+                bytes_read += elements * width;
                 (class, arg, step)
             }
-            ArrayMode::Out if param.dtype == out.dtype() => {
-                let offset = out.offset();
-                let arg = out.unique_mut()?.as_mut_ptr().wrapping_add(offset);
-                let step = param.dtype.size();
-                (Access::Contiguous, aligned(arg, step)?, step as isize)
+            ArrayMode::Out if param.dtype == out.dtype() && outputs == 0 => {
+                outputs += 1;
+                (Access::Contiguous, aligned(target, width)?, width as isize)
             }
-            ArrayMode::Index => (Access::Contiguous, std::ptr::null_mut(), 1),
+            ArrayMode::Index => {
+                has_index = true;
+                (Access::Contiguous, std::ptr::null_mut(), 1)
+            }
             ArrayMode::Out | ArrayMode::InOut => return None,
         };
         access.push(class);
@@ -55,28 +81,114 @@ pub(crate) fn run(
         Ok(code) => code,
         Err(error) => return Some(Err(error)),
     };
-    if size == 0 || !size.is_multiple_of(code.lanes().max(1)) {
+    let lanes = code.lanes().max(1);
+    let rest = size % lanes;
+    let room: usize = arrays
+        .iter()
+        .map(|a| (a.dtype.size() * lanes).next_multiple_of(64))
+        .sum();
+    // Padding has positions past the end, for which a loop of the kernel may never end.
+    let no_padding = has_index && kernel.has_loops || room > TAIL_BYTES;
+    if size == 0 || rest > 0 && no_padding {
         return None;
     }
-    let status = KernelStatus::default();
-    let dims = size as isize;
-    let data = std::ptr::from_ref(&status).cast::<u8>();
-    // SAFETY: arrays lie inside their storage, so every contiguous one has `size` elements at its argument
-    // and every uniform one has one; the output is the only handle of its memory, so it overlaps no input;
-    // `size` is a multiple of the lanes.
-    let call = || unsafe { code.call(args.as_ptr(), &dims, steps.as_ptr(), data) };
+    let call = || {
+        if size > rest {
+            // SAFETY: arrays lie inside their storage, so every contiguous one has `size` elements at its
+            // argument and every uniform one has one; the output is the only handle of its memory, so it
+            // overlaps no input but itself, element upon same element; the number is a multiple of the lanes.
+            unsafe { call(code, &args, size - rest, &steps) };
+        }
+        if rest > 0 {
+            // SAFETY: as above; the tail has room for a vector of every parameter.
+            unsafe { run_tail(code, kernel, &args, &steps, size - rest, rest, lanes) };
+        }
+    };
     // How long loops take is a guess: such a call may not be small.
     let exact = kernel.has_loops;
     stats.small_call(exact, bytes_read, size * out.dtype().size(), call);
     Some(Ok(()))
 }
 
+/// Runs the last `rest` elements, fewer than a vector, on padded copies.
+///
+/// # Safety
+/// Every parameter must have `done + rest` elements (or one, if its step is 0) at its argument; the vectors
+/// of all must fit into the tail.
+unsafe fn run_tail(
+    code: &dyn CompiledKernel,
+    kernel: &Kernel,
+    args: &[*mut u8],
+    steps: &[isize],
+    done: usize,
+    rest: usize,
+    lanes: usize,
+) {
+    let mut tail = Tail([MaybeUninit::uninit(); TAIL_BYTES]);
+    let base = tail.0.as_mut_ptr().cast::<u8>();
+    let mut padded: Few<*mut u8> = Few::new();
+    let mut room = 0;
+    for ((param, arg), step) in kernel.function.arrays.iter().zip(args).zip(steps) {
+        let size = param.dtype.size();
+        if param.mode == ArrayMode::Index {
+            padded.push(arg.wrapping_add(done));
+            continue;
+        }
+        if *step == 0 {
+            padded.push(*arg);
+            continue;
+        }
+        let place = base.wrapping_add(room);
+        room += (size * lanes).next_multiple_of(64);
+        if param.mode == ArrayMode::In {
+            let source = arg.wrapping_add(done * size);
+            // SAFETY: `rest` elements at `source`, and room for `lanes` at `place`.
+            unsafe {
+                if !kernel.has_loops {
+                    // Any number will do.
+                    std::ptr::write_bytes(place.add(rest * size), 0, (lanes - rest) * size);
+                } else {
+                    // A loop that ends for the elements must end for the padding.
+                    let last = source.add((rest - 1) * size);
+                    for lane in rest..lanes {
+                        std::ptr::copy_nonoverlapping(last, place.add(lane * size), size);
+                    }
+                }
+                std::ptr::copy_nonoverlapping(source, place, rest * size);
+            }
+        }
+        padded.push(place);
+    }
+    // SAFETY: every parameter has a whole vector at `padded`.
+    unsafe { call(code, &padded, lanes, steps) };
+    for ((param, arg), place) in kernel.function.arrays.iter().zip(args).zip(&padded) {
+        if param.mode == ArrayMode::Out {
+            let size = param.dtype.size();
+            // SAFETY: `rest` valid elements belong behind the first `done`.
+            unsafe { std::ptr::copy_nonoverlapping(*place, arg.add(done * size), rest * size) };
+        }
+    }
+}
+
+/// Calls code of a kernel without run-time checks.
+///
+/// # Safety
+/// As [`CompiledKernel::call`].
+unsafe fn call(code: &dyn CompiledKernel, args: &[*mut u8], n: usize, steps: &[isize]) {
+    let status = KernelStatus::default();
+    let dims = n as isize;
+    let data = std::ptr::from_ref(&status).cast::<u8>();
+    // SAFETY: the caller's promise.
+    unsafe { code.call(args.as_ptr(), &dims, steps.as_ptr(), data) };
+}
+
 /// How the kernel gets at an input.
-fn input(array: &Array, dtype: DType, shape: &[usize]) -> Option<(Access, *mut u8, isize)> {
+fn input(array: &Array, param: &ArrayParam, shape: &[usize]) -> Option<(Access, *mut u8, isize)> {
     let Storage::Host(buffer) = array.storage() else {
         return None;
     };
     let arg = buffer.as_ptr().wrapping_add(array.offset()).cast_mut();
+    let dtype = param.dtype;
     if array.dtype() != dtype {
         return None;
     }

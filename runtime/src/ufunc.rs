@@ -1,13 +1,13 @@
 //! `Ufunc`: a universal function of a program, callable on arrays that broadcast together.
 
+use crate::Casting;
 use crate::array::Array;
-use crate::broadcast::broadcast_shapes;
-use crate::dtype::WeakKind;
+use crate::call::UfuncCall;
 use crate::engine::Engine;
 use crate::error::{Result, RuntimeError};
-use crate::resolve::{ArgType, resolve_loop};
-use kjit_driver::{KernelSpec, Program};
-use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Scalar, Signature};
+use crate::resolve::types;
+use kjit_driver::Program;
+use kjit_ir::{DType, Scalar, Signature};
 use std::sync::Arc;
 
 /// An argument of a call.
@@ -19,6 +19,15 @@ pub enum Arg {
     Int(i128),
     /// A float literal: adopts the float dtype of the other arguments.
     Float(f64),
+    /// The array that this output is written to (counted from 0), as it is before the call: for calls
+    /// in place, which a handle of the array among the arguments would prevent.
+    Out(usize),
+}
+
+impl From<i32> for Arg {
+    fn from(value: i32) -> Arg {
+        Arg::Int(value as i128)
+    }
 }
 
 impl From<&Array> for Arg {
@@ -47,12 +56,12 @@ pub struct Ufunc {
 }
 
 impl Ufunc {
-    /// The ufunc of that name.
+    /// The ufunc or gufunc of that name: one of the file, or an element-wise built-in function.
     ///
     /// # Errors
     /// The program has none; the message lists those it has.
     pub fn new(program: &Arc<Program>, name: &str) -> Result<Ufunc> {
-        match program.signatures().iter().find(|s| s.name == name) {
+        match program.signature(name) {
             Some(signature) => Ok(Ufunc {
                 program: program.clone(),
                 signature: signature.clone(),
@@ -88,6 +97,44 @@ impl Ufunc {
         self.signature.outputs.len()
     }
 
+    /// Number of inputs and outputs.
+    pub fn nargs(&self) -> usize {
+        self.nin() + self.nout()
+    }
+
+    /// Number of instances.
+    pub fn ntypes(&self) -> usize {
+        self.types().len()
+    }
+
+    /// The types of every instance, in NumPy's characters and order.
+    ///
+    /// ```
+    /// use kjit_runtime::{Program, Ufunc};
+    /// # use kjit_driver::Source;
+    /// # use std::sync::Arc;
+    /// let text = "ufunc add<T: int>(a: T, b: T) -> T identity 0 { a + b }";
+    /// let program = Arc::new(Program::compile(Source::new("add.k", text)).unwrap());
+    /// let add = Ufunc::new(&program, "add")?;
+    /// assert_eq!(add.types(), ["bb->b", "BB->B", "hh->h", "HH->H", "ii->i", "II->I", "ll->l", "LL->L"]);
+    /// assert_eq!((add.nin(), add.nout(), add.nargs(), add.ntypes()), (2, 1, 3, 8));
+    /// assert_eq!(add.identity(), Some(0.0));
+    /// # Ok::<(), kjit_runtime::RuntimeError>(())
+    /// ```
+    pub fn types(&self) -> Vec<String> {
+        types(&self.signature)
+    }
+
+    /// What `reduce` starts from.
+    pub fn identity(&self) -> Option<f64> {
+        self.signature.identity
+    }
+
+    /// The core dimensions of a gufunc in NumPy's notation: `(m,k),(k,n)->(m,n)`.
+    pub fn core_signature(&self) -> Option<String> {
+        self.signature.core.as_ref().map(|core| core.to_string())
+    }
+
     /// Its signature.
     pub fn signature(&self) -> &Signature {
         &self.signature
@@ -99,127 +146,71 @@ impl Ufunc {
     /// # Errors
     /// Shapes that do not broadcast, dtypes without a loop, a target that fails.
     pub fn call(&self, engine: &Engine, args: &[Arg]) -> Result<Vec<Array>> {
-        let types: Vec<ArgType> = args
-            .iter()
-            .map(|arg| match arg {
-                Arg::Array(array) => ArgType::Typed(array.dtype()),
-                Arg::Int(_) => ArgType::Weak(WeakKind::Int),
-                Arg::Float(_) => ArgType::Weak(WeakKind::Float),
-            })
-            .collect();
-        let generics = resolve_loop(&self.signature, &types)?;
-        let wanted: Vec<DType> = self
-            .signature
-            .inputs
-            .iter()
-            .map(|(_, s)| s.resolve(&generics))
-            .collect();
-        let inputs = self
-            .signature
-            .inputs
-            .iter()
-            .zip(args)
-            .zip(&wanted)
-            .map(|(((name, _), arg), to)| self.operand(name, arg, *to))
-            .collect::<Result<Vec<Array>>>()?;
-        let shapes: Vec<&[usize]> = inputs.iter().map(Array::shape).collect();
-        let shape = broadcast_shapes(&shapes)?;
-        let outputs: Vec<DType> = self
-            .signature
-            .outputs
-            .iter()
-            .map(|(_, s)| s.resolve(&generics))
-            .collect();
-        let name = self.signature.name.clone();
-        let spec = if inputs
-            .iter()
-            .zip(&wanted)
-            .all(|(input, to)| input.dtype() == *to)
-        {
-            KernelSpec::Ufunc { name, generics }
-        } else {
-            KernelSpec::Fused(casting_call(
-                name,
-                generics,
-                &inputs,
-                &wanted,
-                outputs.len(),
-            ))
-        };
-        engine.elementwise(&self.program, &spec, &inputs, &shape, &outputs)
+        self.on(engine).call(args)
     }
 
-    /// An argument as an array; a literal gets the dtype its parameter has.
-    fn operand(&self, parameter: &str, arg: &Arg, to: DType) -> Result<Array> {
-        match arg {
-            Arg::Array(array) => Ok(array.clone()),
-            Arg::Int(value) => weak_int(*value, to).ok_or_else(|| {
-                RuntimeError::value(format!(
-                    "{value} does not fit the argument {parameter}: {to} of {}",
-                    self.name()
-                ))
-                .help(format!("use a number that {to} can hold"))
-            }),
-            Arg::Float(value) => {
-                let scalar = weak_float(*value, to);
-                if value.is_finite() && scalar.to_f64().is_infinite() {
-                    return Err(RuntimeError::value(format!(
-                        "{value:?} does not fit the argument {parameter}: {to} of {}",
-                        self.name()
-                    ))
-                    .help(format!("use a number that {to} can hold, or arrays of f64")));
+    /// A call to be described further: with outputs that are there already, a mask, a casting rule.
+    pub fn on<'a>(&'a self, engine: &'a Engine) -> UfuncCall<'a> {
+        UfuncCall::new(self, engine)
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The 0-d array that a literal becomes for a parameter of a dtype.
+    pub(crate) fn literal(
+        &self,
+        parameter: &str,
+        literal: Literal,
+        to: DType,
+        casting: Casting,
+    ) -> Result<Array> {
+        let unfit = |value: &dyn std::fmt::Display, help: &str| {
+            RuntimeError::value(format!(
+                "{value} does not fit the argument {parameter}: {to} of {}",
+                self.name()
+            ))
+            .help(help)
+        };
+        match literal {
+            Literal::Int(value) if to.is_int() => {
+                let scalar = Scalar::int(to, value);
+                if scalar.as_int() != value {
+                    return Err(unfit(&value, &format!("use a number that {to} can hold")));
                 }
                 Ok(Array::scalar(scalar))
+            }
+            Literal::Int(value) if to == DType::Bool && casting == Casting::Unsafe => {
+                Ok(Array::scalar(Scalar::bool(value != 0)))
+            }
+            Literal::Float(value) if !to.is_float() && !to.is_complex() => {
+                // Permitted by the casting rule, or refused before this.
+                Array::scalar(Scalar::f64(value)).cast(to)
+            }
+            Literal::Int(_) | Literal::Float(_) => {
+                let (value, text) = match literal {
+                    Literal::Int(value) => (value as f64, value.to_string()),
+                    Literal::Float(value) => (value, format!("{value:?}")),
+                };
+                let wide = Array::scalar(Scalar::f64(value));
+                let array = wide.cast(to)?;
+                // What overflows comes back as an infinity.
+                if value.is_finite() && array.cast(DType::F64)?.item()?.to_f64().is_infinite() {
+                    return Err(unfit(
+                        &text,
+                        &format!("use a number that {to} can hold, or arrays of f64"),
+                    ));
+                }
+                Ok(array)
             }
         }
     }
 }
 
-/// A call whose arguments are converted inside the kernel, element by element.
-fn casting_call(
-    name: String,
-    generics: Vec<DType>,
-    inputs: &[Array],
-    wanted: &[DType],
-    outputs: usize,
-) -> FusedExpr {
-    let node = |op, args| FusedNode {
-        op,
-        args,
-        loc: Loc::default(),
-    };
-    let mut nodes = Vec::new();
-    let mut args = Vec::new();
-    for (n, (input, to)) in inputs.iter().zip(wanted).enumerate() {
-        nodes.push(node(FusedOp::Input(n), vec![]));
-        if input.dtype() != *to {
-            let value = (nodes.len() - 1, 0);
-            nodes.push(node(FusedOp::Cast(*to), vec![value]));
-        }
-        args.push((nodes.len() - 1, 0));
-    }
-    nodes.push(node(FusedOp::Call(name, generics), args));
-    let call = nodes.len() - 1;
-    FusedExpr {
-        inputs: inputs.iter().map(Array::dtype).collect(),
-        nodes,
-        outputs: (0..outputs).map(|n| (call, n)).collect(),
-    }
-}
-
-/// An integer literal as a number of a dtype, if it fits.
-fn weak_int(value: i128, to: DType) -> Option<Array> {
-    if to.is_float() {
-        return Some(Array::scalar(weak_float(value as f64, to)));
-    }
-    let scalar = Scalar::int(to, value);
-    (scalar.as_int() == value).then(|| Array::scalar(scalar))
-}
-
-/// A float literal rounded to a float dtype.
-fn weak_float(value: f64, to: DType) -> Scalar {
-    match to {
-        DType::F32 => Scalar::f32(value as f32),
-        _ => Scalar::f64(value),
-    }
+/// A number of an argument list without a dtype.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Literal {
+    Int(i128),
+    Float(f64),
 }

@@ -60,11 +60,19 @@ fn shaders_of_all_programs_are_valid() {
             for generics in instances(&signature.generics) {
                 let name = signature.name.clone();
                 let about = format!("{}: {name} {generics:?}", program.source().name);
-                let spec = KernelSpec::Ufunc { name, generics };
+                let spec = KernelSpec::Ufunc {
+                    name,
+                    generics,
+                    masked: false,
+                };
                 for fast in [false, true] {
-                    let text =
-                        kernel_stage(&program, &spec, CompileOptions { fast }, KernelStage::Wgsl)
-                            .unwrap_or_else(|e| panic!("{about}: {e:?}"));
+                    let text = kernel_stage(
+                        &program,
+                        &spec,
+                        CompileOptions { fast, fpe: false },
+                        KernelStage::Wgsl,
+                    )
+                    .unwrap_or_else(|e| panic!("{about}: {e:?}"));
                     if let Err(why) = validate(&text) {
                         panic!("{about}, fast {fast}: {why}\n{text}");
                     }
@@ -89,11 +97,15 @@ fn fast_shaders_have_no_barriers_and_give_close_answers() {
         let spec = KernelSpec::Ufunc {
             name: "horner".into(),
             generics: vec![dtype],
+            masked: false,
         };
         let shader = kernel_stage(
             &program,
             &spec,
-            CompileOptions { fast: true },
+            CompileOptions {
+                fast: true,
+                fpe: false,
+            },
             KernelStage::Wgsl,
         )
         .expect("a shader");

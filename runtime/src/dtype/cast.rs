@@ -9,7 +9,7 @@ use crate::{Array, Result, RuntimeError};
 use kjit_ir::DType;
 
 /// How much a cast may lose, in NumPy's words.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Casting {
     /// Nothing changes.
     No,
@@ -18,9 +18,44 @@ pub enum Casting {
     /// Every value is kept.
     Safe,
     /// Within a kind, or to a kind that contains it: `f64` to `f32`, but not to `i64`.
+    #[default]
     SameKind,
     /// Anything.
     Unsafe,
+}
+
+impl Casting {
+    /// Every rule, strictest first.
+    pub const ALL: [Casting; 5] = [
+        Casting::No,
+        Casting::Equiv,
+        Casting::Safe,
+        Casting::SameKind,
+        Casting::Unsafe,
+    ];
+
+    /// NumPy's name: `same_kind`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Casting::No => "no",
+            Casting::Equiv => "equiv",
+            Casting::Safe => "safe",
+            Casting::SameKind => "same_kind",
+            Casting::Unsafe => "unsafe",
+        }
+    }
+
+    /// The rule of that name.
+    pub fn from_name(name: &str) -> Option<Casting> {
+        Casting::ALL.into_iter().find(|c| c.name() == name)
+    }
+}
+
+/// NumPy's name.
+impl std::fmt::Display for Casting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// May `from` be cast to `to`?

@@ -527,12 +527,15 @@ fn errors_name_the_place() {
 
 #[test]
 fn arguments_outside_a_class_name_its_members() {
+    // A float parameter takes integers: the smallest float that holds them all.
     let text = "ufunc half<T: float>(x: T) -> T { x / 2 } main { print(half([1, 2])); }";
+    prints(text, "[0.5 1. ]");
+    let text = "ufunc neg<T: int>(x: T) -> T { -x } main { print(neg([1.5])); }";
     fails(
         text,
         ErrorKind::DType,
-        "half is not defined for x: i64, since T must be f32 or f64",
-        "half([1, 2])",
+        "neg is not defined for x: f64, since T must be i8, i16, i32, i64, u8, u16, u32 or u64",
+        "neg([1.5])",
     );
     let text = "ufunc low<T: uint>(x: T) -> T { x & 1 } main { print(low(3), low([1.5])); }";
     fails(

@@ -1,6 +1,7 @@
 //! Arrays, loop nests, execution and reductions, driven by tables and random cases.
 
 mod arrays;
+mod calls;
 mod execution;
 mod nests;
 mod reductions;
