@@ -29,5 +29,7 @@ pub use kjit_frontend::{
     Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
 };
 pub use kjit_wgsl as wgsl;
-pub use pipeline::{CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, scalar_kernel};
+pub use pipeline::{
+    CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, gufunc_kernels, scalar_kernel,
+};
 pub use program::Program;

@@ -54,6 +54,18 @@ pub fn scalar_kernel(
     Ok(passes::optimize(&module, root))
 }
 
+/// A gufunc as kernels to be run one after the other, with the loops that are [`Function::loops`] added to
+/// those of the call; see [`passes::promote_loops`].
+pub fn gufunc_kernels(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+) -> Result<Vec<Function>, CompileError> {
+    Ok(passes::promote_loops(&scalar_kernel(
+        program, spec, options,
+    )?))
+}
+
 /// The kernel and its callees as the front end lowers them.
 pub(crate) fn lowered(
     program: &Program,

@@ -1,12 +1,12 @@
 //! Runs `tests/filetests/passes/*.kir` and `tests/filetests/verifier/*.kir`.
 //!
 //! A file of the first kind starts with `// pass: NAME` (or several names with commas between them) and ends with
-//! `// expect:` and what the passes make of its first function. One of the second kind starts with
+//! `// expect:` and what the passes make of its first function (`promote_loops`, the last, of all its kernels). One of the second kind starts with
 //! `// error: TEXT`, the first thing that the verifier says of its first function.
 //! `KJIT_BLESS=1` writes both anew: read the diff.
 
 use crate::support::files;
-use kjit_ir::passes::{ALL, inline, optimize, vectorize};
+use kjit_ir::passes::{ALL, inline, optimize, promote_loops, vectorize};
 use kjit_ir::text::parse_module;
 use kjit_ir::verify::verify;
 use kjit_ir::{FuncRef, Function, Module};
@@ -23,21 +23,24 @@ fn passes_make_what_is_expected() {
         let passes = header(text, "// pass:").ok_or("the first line names no pass")?;
         let module = parse_module(text).map_err(|e| e.to_string())?;
         verify(&module[FIRST], Some(&module)).map_err(|e| format!("before: {e}"))?;
-        let func = run(passes, &module)?;
-        verify(&func, Some(&module)).map_err(|e| format!("after: {e}"))?;
+        let functions = run(passes, &module)?;
+        for func in &functions {
+            verify(func, Some(&module)).map_err(|e| format!("after: {e}"))?;
+        }
         seen.extend(passes.split(',').map(|p| p.trim().to_string()));
         let (before, _) = text
             .split_once(MARK)
             .ok_or(format!("{name} has no `// expect:`"))?;
-        let lines: String = func
-            .to_string()
-            .lines()
+        let texts: Vec<String> = functions.iter().map(|f| f.to_string()).collect();
+        let lines: String = texts
+            .iter()
+            .flat_map(|text| text.lines())
             .map(|l| format!("// {l}").trim_end().to_string() + "\n")
             .collect();
         Ok(format!("{before}{MARK}{lines}"))
     };
     check_files("tests/filetests/passes", check);
-    let others = ["inline", "optimize", "vectorize"];
+    let others = ["inline", "optimize", "vectorize", "promote_loops"];
     for pass in ALL.iter().map(|(name, _)| *name).chain(others) {
         assert!(
             seen.iter().any(|s| s == pass),
@@ -46,8 +49,8 @@ fn passes_make_what_is_expected() {
     }
 }
 
-/// Runs the passes named on the first function.
-fn run(passes: &str, module: &Module) -> Result<Function, String> {
+/// Runs the passes named on the first function; the last may split it.
+fn run(passes: &str, module: &Module) -> Result<Vec<Function>, String> {
     let mut func = module[FIRST].clone();
     for name in passes.split(',').map(str::trim) {
         match (name, ALL.iter().find(|(known, _)| *known == name)) {
@@ -57,10 +60,11 @@ fn run(passes: &str, module: &Module) -> Result<Function, String> {
             ("inline", _) => func = inline(module, FIRST),
             ("optimize", _) => func = optimize(module, FIRST),
             ("vectorize", _) => func = vectorize(&func),
+            ("promote_loops", _) => return Ok(promote_loops(&func)),
             _ => return Err(format!("there is no pass `{name}`")),
         }
     }
-    Ok(func)
+    Ok(vec![func])
 }
 
 #[test]

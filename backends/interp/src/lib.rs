@@ -250,4 +250,6 @@ mod core_tests;
 #[cfg(test)]
 mod pass_tests;
 #[cfg(test)]
+mod promote_tests;
+#[cfg(test)]
 mod tests;

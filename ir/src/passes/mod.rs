@@ -12,6 +12,7 @@ pub mod if_convert;
 pub mod inline;
 pub mod licm;
 pub mod lower_returns;
+pub mod promote_loops;
 pub mod simplify;
 pub mod vectorize;
 
@@ -29,5 +30,6 @@ pub use licm::licm;
 pub use lower_returns::lower_returns;
 use pipeline::clean_up_vector_form;
 pub use pipeline::{ALL, Pass, optimize, run_passes};
+pub use promote_loops::promote_loops;
 pub use simplify::simplify;
 pub use vectorize::vectorize;
