@@ -259,6 +259,41 @@ fn a_matrix_product_loses_two_loops() {
 }
 
 #[test]
+fn loops_around_a_sum_go_wherever_they_stand() {
+    // for p, for i, for j: out[i, j] += a[i, p] * b[p, j], in each order of the three.
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        let mut k = Build::new();
+        let (a, b) = (k.array(In, &[0, 1]), k.array(In, &[1, 0]));
+        let out = k.array(InOut, &[0, 0]);
+        let dims = [1, 0, 0];
+        k.over(dims[order[0]], |k, x| {
+            k.over(dims[order[1]], |k, y| {
+                k.over(dims[order[2]], |k, z| {
+                    let mut counters = [x; 3];
+                    for (at, counter) in order.into_iter().zip([x, y, z]) {
+                        counters[at] = counter;
+                    }
+                    let [p, i, j] = counters;
+                    let (x, y) = (k.b.core_load(a, &[i, p]), k.b.core_load(b, &[p, j]));
+                    let product = k.b.binary(Opcode::Mul, x, y);
+                    let old = k.b.core_load(out, &[i, j]);
+                    let sum = k.b.binary(Opcode::Add, old, product);
+                    k.b.core_store(out, &[i, j], sum);
+                });
+            });
+        });
+        assert_eq!(check(&k.finish(), 20), [2], "{order:?}");
+    }
+}
+
+#[test]
 fn outer_products_and_what_is_loaded_between_loops() {
     let mut k = Build::new();
     let (a, b, out) = (k.array(In, &[0]), k.array(In, &[1]), k.array(Out, &[0, 1]));
@@ -407,7 +442,7 @@ fn iterations_that_depend_on_each_other_stay() {
         });
     });
     assert_eq!(check(&k.finish(), 8), [1]);
-    // All of y is written by each i: out[0, j] = x[i, j].
+    // All of y is written by each i: out[0, j] = x[i, j]. That loop runs inside, for each j.
     let mut k = Build::new();
     let (x, out) = (k.array(In, &[0, 1]), k.array(Out, &[0, 1]));
     k.over(0, |k, i| {
@@ -416,7 +451,7 @@ fn iterations_that_depend_on_each_other_stay() {
             k.b.core_store(out, &[zero, j], value);
         });
     });
-    assert_eq!(check(&k.finish(), 9), [0]);
+    assert_eq!(check(&k.finish(), 9), [1]);
     // Two iterations meet: out[i + j]; and a transpose in place: out[j, i] = out[i, j].
     let mut k = Build::new();
     let out = k.array(InOut, &[0, 0]);

@@ -2,8 +2,8 @@
 //! gufunc body is not a loop inside an element, but more elements.
 //!
 //! The top-level statements of the body with an effect are split into several kernels, to be run one after
-//! the other. A statement that is a nest of counted loops whose iterations write different elements loses
-//! these loops: they are [`Function::loops`] of its kernel. What it needs of the straight-line code before it
+//! the other. A statement that is a nest of counted loops loses those whose iterations write different
+//! elements: they are [`Function::loops`] of its kernel, and the rest of the nest runs inside. What it needs of the straight-line code before it
 //! is computed again in each iteration. In its `core.load` and `core.store` the counters are gone from the
 //! indices: [`ArrayParam::along`] says how far an iteration moves in each array. What is left of an index
 //! counts from there, and so may be negative. An input read with different movements (`x[i, j] + x[j, i]`)
@@ -98,9 +98,7 @@ fn split(func: &Function) -> Option<Vec<Function>> {
 /// The kernel of one statement, without its loops.
 fn promoted(func: &Function, statement: Inst) -> Option<Function> {
     let nest = Nest::find(func, statement)?;
-    (1..=nest.levels.len())
-        .rev()
-        .find_map(|depth| rewrite::promoted(func, &nest, depth))
+    rewrite::promoted(func, &nest)
 }
 
 /// The kernel with these of its statements only.

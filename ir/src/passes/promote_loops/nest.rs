@@ -8,6 +8,9 @@ use crate::{Block, DType, Function, Inst, Opcode, Value};
 /// One loop: `for counter in low..high`.
 #[derive(Clone, Debug)]
 pub(super) struct Level {
+    /// The `loop`.
+    pub inst: Inst,
+    pub body: Block,
     pub counter: Value,
     /// Where the counter starts, and `high - low`: of extents and constants.
     pub low: Affine,
@@ -96,6 +99,8 @@ fn level(func: &Function, inst: Inst) -> Option<Level> {
     let rest = insts[..insts.len() - 1].iter().enumerate();
     let rest = rest.filter(|(n, _)| *n != at).map(|(_, inst)| *inst);
     Some(Level {
+        inst,
+        body,
         counter,
         low,
         extent,

@@ -22,33 +22,67 @@ struct CoreAccess {
     along: Along,
 }
 
-/// The kernel of a nest whose `depth` outermost loops are gone; nothing if they are not independent.
-pub(super) fn promoted(func: &Function, nest: &Nest, depth: usize) -> Option<Function> {
-    let levels = &nest.levels[..depth];
-    let mut body: Vec<Inst> = Vec::new();
-    for (n, level) in levels.iter().enumerate() {
-        let inner = n + 1 < depth;
-        let stays = |inst: &&Inst| !(inner && super::has_effect(func, **inst));
-        body.extend(level.insts.iter().filter(stays));
-    }
-    let before = slice(func, &body)?;
-    let counters: Vec<Value> = levels.iter().map(|level| level.counter).collect();
-    let mut accesses = Vec::new();
-    for &inst in before.iter().chain(&body) {
-        any_below(func, inst, &mut |inst| {
-            accesses.extend(core_access(func, inst, &counters));
-            false
-        });
-    }
+/// The kernel of a nest without the loops whose iterations are independent; nothing if there is none.
+pub(super) fn promoted(func: &Function, nest: &Nest) -> Option<Function> {
+    let statement = nest.levels[0].inst;
+    let before = slice(func, statement)?;
+    let stored = stored_arrays(func, statement)?;
     let outside: HashSet<Inst> = before.iter().copied().collect();
     let is_outside = |value: Value| definition(func, value).is_some_and(|i| outside.contains(&i));
-    if !are_independent(func, &body, &accesses, depth, &is_outside) {
+    let accesses = |levels: &[&Level]| {
+        let counters: Vec<Value> = levels.iter().map(|level| level.counter).collect();
+        let mut accesses = Vec::new();
+        for &inst in before.iter().chain([&statement]) {
+            any_below(func, inst, &mut |inst| {
+                accesses.extend(core_access(func, inst, &counters));
+                false
+            });
+        }
+        accesses
+    };
+    let all: Vec<&Level> = nest.levels.iter().collect();
+    let of_all = accesses(&all);
+    let is_independent = |k: usize| {
+        stored.iter().all(|array| {
+            let mine: Vec<&CoreAccess> = of_all.iter().filter(|a| a.array == *array).collect();
+            has_own_slabs(&mine, k, &is_outside)
+        })
+    };
+    let independent: Vec<bool> = (0..all.len()).map(is_independent).collect();
+    let levels = all.iter().zip(&independent).filter(|(_, goes)| **goes);
+    let levels: Vec<&Level> = levels.map(|(level, _)| *level).collect();
+    if levels.is_empty() {
         return None;
     }
+    let accesses = accesses(&levels);
     let mut kernel = func.clone();
-    kernel.loops = levels.iter().map(loop_dim).collect();
-    let arrays = array_params(&mut kernel, &accesses)?;
-    Some(assemble(kernel, levels, before, body, &accesses, &arrays))
+    kernel.loops = levels.iter().map(|level| loop_dim(level)).collect();
+    let params = array_params(&mut kernel, &accesses)?;
+    let body = stand_in(&mut kernel, &nest.levels, &independent);
+    Some(assemble(kernel, &levels, before, body, &accesses, &params))
+}
+
+/// What runs in the place of the first of these loops when some of them go: the loop, or what it does.
+fn stand_in(kernel: &mut Function, levels: &[Level], goes: &[bool]) -> Vec<Inst> {
+    let level = &levels[0];
+    let inner = levels.get(1).map(|inner| inner.inst);
+    let inside = match inner {
+        Some(_) => stand_in(kernel, &levels[1..], &goes[1..]),
+        None => Vec::new(),
+    };
+    let replaced = |insts: &[Inst]| -> Vec<Inst> {
+        let parts = insts.iter().map(|inst| match Some(*inst) == inner {
+            true => inside.clone(),
+            false => vec![*inst],
+        });
+        parts.flatten().collect()
+    };
+    if goes[0] {
+        return replaced(&level.insts);
+    }
+    let insts = replaced(&kernel.block(level.body).insts);
+    kernel.block_mut(level.body).insts = insts;
+    vec![level.inst]
 }
 
 fn loop_dim(level: &Level) -> LoopDim {
@@ -66,9 +100,9 @@ fn loop_dim(level: &Level) -> LoopDim {
     }
 }
 
-/// The top-level instructions that the body needs, in order; nothing if one of them cannot be run once
+/// The top-level instructions that a statement needs, in order; nothing if one of them cannot be run once
 /// more in each iteration.
-fn slice(func: &Function, body: &[Inst]) -> Option<Vec<Inst>> {
+fn slice(func: &Function, statement: Inst) -> Option<Vec<Inst>> {
     let top: HashSet<Inst> = func.block(func.entry).insts.iter().copied().collect();
     let mut needed = HashSet::new();
     let mut pending = Vec::new();
@@ -78,9 +112,7 @@ fn slice(func: &Function, body: &[Inst]) -> Option<Vec<Inst>> {
             false
         });
     };
-    for &inst in body {
-        arguments(inst, &mut pending);
-    }
+    arguments(statement, &mut pending);
     while let Some(value) = pending.pop() {
         let Some(inst) = definition(func, value) else {
             continue;
@@ -123,31 +155,17 @@ fn core_access(func: &Function, inst: Inst, counters: &[Value]) -> Option<CoreAc
     })
 }
 
-/// Does no iteration touch what another one writes?
-fn are_independent(
-    func: &Function,
-    body: &[Inst],
-    accesses: &[CoreAccess],
-    depth: usize,
-    is_outside: &dyn Fn(Value) -> bool,
-) -> bool {
-    let mut stored: Vec<ArrayRef> = Vec::new();
-    for &inst in body {
-        let stop = any_below(func, inst, &mut |inst| {
-            let data = func.inst(inst);
-            if let (Opcode::CoreStore, Imm::Array(array)) = (data.op, data.imm) {
-                stored.push(array);
-            }
-            matches!(data.op, Opcode::Store) || matches!(data.imm, Imm::Local(_))
-        });
-        if stop {
-            return false;
+/// The arrays that a statement writes; nothing if it writes anything else.
+fn stored_arrays(func: &Function, statement: Inst) -> Option<Vec<ArrayRef>> {
+    let mut stored = Vec::new();
+    let other = any_below(func, statement, &mut |inst| {
+        let data = func.inst(inst);
+        if let (Opcode::CoreStore, Imm::Array(array)) = (data.op, data.imm) {
+            stored.push(array);
         }
-    }
-    stored.iter().all(|array| {
-        let mine: Vec<&CoreAccess> = accesses.iter().filter(|a| a.array == *array).collect();
-        (0..depth).all(|k| has_own_slabs(&mine, k, is_outside))
-    })
+        data.op == Opcode::Store || matches!(data.imm, Imm::Local(_))
+    });
+    (!other).then_some(stored)
 }
 
 /// Is there an axis that all these accesses index by one multiple of this counter alone, plus what does
@@ -208,7 +226,7 @@ fn array_params(kernel: &mut Function, accesses: &[CoreAccess]) -> Option<Vec<Ar
 /// Puts the kernel together: what comes before the nest, the counters, and the body.
 fn assemble(
     mut kernel: Function,
-    levels: &[Level],
+    levels: &[&Level],
     before: Vec<Inst>,
     body: Vec<Inst>,
     accesses: &[CoreAccess],
