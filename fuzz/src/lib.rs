@@ -5,6 +5,7 @@
 
 pub mod arrays;
 pub mod compile;
+pub mod nest;
 pub mod parser;
 pub mod program;
 pub mod rng;

@@ -69,7 +69,12 @@ impl LoopNest {
         let n = operands.len();
         for axis in axes {
             let extent = shape[axis];
-            let mut of_axis: Few<isize> = operands.iter().map(|o| o.strides[axis]).collect();
+            let step_of = |o: &Layout| match o.strides[axis] {
+                // Nothing lies one step away, so that any number may stand there.
+                step if extent == 1 && step != 0 => o.size as isize,
+                step => step,
+            };
+            let mut of_axis: Few<isize> = operands.iter().map(step_of).collect();
             let backwards = of_axis.iter().all(|s| *s <= 0) && of_axis.iter().any(|s| *s < 0);
             if order == Order::Any && backwards {
                 for (start, step) in starts.iter_mut().zip(&mut of_axis) {

@@ -2,11 +2,16 @@
 //! New seeds are tried by the programs of `fuzz/`.
 
 use kjit_fuzz::compile::{Engines, case};
-use kjit_fuzz::parser;
+use kjit_fuzz::{nest, parser};
 
 #[test]
 fn any_text_gets_an_answer_from_the_front_end() {
     (0..4000).for_each(parser::case);
+}
+
+#[test]
+fn loop_nests_visit_what_a_naive_walk_does() {
+    (0..3000).for_each(nest::case);
 }
 
 #[test]
