@@ -67,6 +67,10 @@ fn layout() {
             "main{let x=1;let y=2;}",
             "main {\n    let x = 1;\n    let y = 2;\n}\n",
         ),
+        (
+            "gufunc f < T:any > (a:[T;n ? ,3])->(b:[ T ; n?,n-1 ]){for i in 0..n{b[i , 0]=a[i,2];}}",
+            "gufunc f<T: any>(a: [T; n?, 3]) -> (b: [T; n?, n - 1]) { for i in 0..n { b[i, 0] = a[i, 2]; } }\n",
+        ),
         ("main{print ( 1 );}", "main { print(1); }\n"),
         (
             "main\n{\n\n\nprint(1)\n;\n\n\n\nprint(2);\n\n}\n\n",

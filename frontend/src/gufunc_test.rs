@@ -1,8 +1,11 @@
 //! Gufuncs from text to kernels: signatures, proofs, and answers on the interpreter.
 
 use super::*;
+use kjit_interp::Interp;
+use kjit_ir::abi::KernelStatus;
 use kjit_ir::host::DimExpr;
 use kjit_ir::passes::optimize;
+use kjit_ir::target::Backend;
 use kjit_ir::verify::verify;
 use kjit_ir::{ArrayMode, DType, Function, Opcode, Role};
 
@@ -290,4 +293,247 @@ fn signatures() {
     assert_eq!(dims[3].extent, DimExpr::Const(8));
     let names: Vec<&str> = dims.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names[..5], ["n", "3", "(n-k+1)/2", "8", "n*m"]);
+}
+
+// Answers, on the interpreter ------------------------------------------------------------------------
+
+/// What a kernel leaves.
+struct Answer {
+    /// Outputs of the user, as f64 (or i64, converted).
+    outputs: Vec<Vec<f64>>,
+    /// Companions of outputs.
+    written: Vec<Vec<u32>>,
+    /// 0, or one more than the check that failed.
+    trap: u32,
+}
+
+/// Runs a kernel of f64 and i64 arrays on several elements, each array in C order. `inputs` has the
+/// elements of all of them; extents are those of all dimensions.
+fn run(kernel: &Function, elements: usize, extents: &[usize], inputs: &[&[f64]]) -> Answer {
+    let size = |n: usize| -> usize {
+        let core = kernel.arrays[n].core.iter();
+        core.map(|d| extents[d.index()]).product()
+    };
+    let mut buffers: Vec<Vec<u64>> = Vec::new();
+    for (n, array) in kernel.arrays.iter().enumerate() {
+        // One element more, so that there is memory where there are none.
+        let mut buffer = vec![0u64; elements * size(n) + 1];
+        if let Some(values) = inputs.get(n) {
+            assert_eq!(values.len(), elements * size(n), "{}", array.name);
+            for (to, x) in buffer.iter_mut().zip(*values) {
+                *to = match array.dtype {
+                    DType::I64 => (*x as i64) as u64,
+                    _ => x.to_bits(),
+                };
+            }
+        }
+        buffers.push(buffer);
+    }
+    let args: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
+    let dims: Vec<isize> = [elements]
+        .iter()
+        .chain(extents)
+        .map(|d| *d as isize)
+        .collect();
+    let arrays = kernel.arrays.iter().enumerate();
+    let width = |n: usize| kernel.arrays[n].dtype.size() as isize;
+    let mut steps: Vec<isize> = arrays
+        .clone()
+        .map(|(n, _)| size(n) as isize * width(n))
+        .collect();
+    for (n, array) in arrays {
+        let mut step = size(n) as isize * width(n);
+        for d in &array.core {
+            step /= (extents[d.index()] as isize).max(1);
+            steps.push(step);
+        }
+    }
+    let code = Interp::default().compile(kernel).expect("compiles");
+    let status = KernelStatus::default();
+    // SAFETY: each buffer holds its array, whose extents and C-order steps are given.
+    unsafe {
+        code.call(
+            args.as_ptr(),
+            dims.as_ptr(),
+            steps.as_ptr(),
+            (&raw const status).cast(),
+        );
+    }
+    let mut answer = Answer {
+        outputs: Vec::new(),
+        written: Vec::new(),
+        trap: status.trap.into_inner(),
+    };
+    for (n, array) in kernel.arrays.iter().enumerate().skip(inputs.len()) {
+        let count = elements * size(n);
+        match array.dtype {
+            DType::U32 => {
+                let halves = buffers[n]
+                    .iter()
+                    .flat_map(|x| [*x as u32, (*x >> 32) as u32]);
+                answer.written.push(halves.take(count).collect());
+            }
+            dtype => {
+                let value = |x: &u64| match dtype {
+                    DType::I64 => *x as i64 as f64,
+                    _ => f64::from_bits(*x),
+                };
+                answer
+                    .outputs
+                    .push(buffers[n][..count].iter().map(value).collect());
+            }
+        }
+    }
+    answer
+}
+
+/// The kernel as the optimiser leaves it.
+fn optimized(text: &str, generics: &[DType]) -> Function {
+    let name = text.split(['(', '<', ' ']).nth(1).expect("a name");
+    let source = Source::new("test.k", text);
+    let checked = check(&source).unwrap_or_else(|d| {
+        panic!("{}", crate::render::render(&d, &[&source], false));
+    });
+    let (module, root) = checked.kernel(name, generics).expect("no mistakes");
+    optimize(&module, root)
+}
+
+/// Some numbers.
+fn numbers(n: usize) -> Vec<f64> {
+    (0..n).map(|k| ((k * 7 + 3) % 11) as f64 - 4.0).collect()
+}
+
+#[test]
+fn matmul_computes() {
+    let kernel = optimized(MATMUL, &[DType::F64]);
+    for [m, k, n] in [[2, 3, 4], [1, 1, 1], [3, 0, 2], [0, 2, 2], [5, 4, 1]] {
+        let (a, b) = (numbers(2 * m * k), numbers(2 * k * n + 1));
+        let b = &b[1..];
+        let answer = run(&kernel, 2, &[m, k, n], &[&a, b]);
+        let mut expected = Vec::new();
+        for e in 0..2 {
+            for i in 0..m {
+                for j in 0..n {
+                    let terms = (0..k).map(|l| a[(e * m + i) * k + l] * b[(e * k + l) * n + j]);
+                    expected.push(terms.fold(0.0, |x, y| x + y));
+                }
+            }
+        }
+        assert_eq!(answer.outputs, [expected], "{m} {k} {n}");
+        assert_eq!(answer.trap, 0);
+    }
+}
+
+#[test]
+fn stencils_and_windows_compute() {
+    let text = "gufunc s5(x: [f64; m, n]) -> (y: [f64; m, n]) {
+        for i in 1..m - 1 { for j in 1..n - 1 {
+            y[i, j] = x[i - 1, j] + x[i + 1, j] + x[i, j - 1] + x[i, j + 1] - 4.0 * x[i, j];
+        } }
+        for i in 0..m { y[i, 0] = 1.0; y[i, n - 1] = 2.0; }
+        for j in 0..n { y[0, j] = 3.0; y[m - 1, j] = 4.0; }
+    }";
+    let (m, n) = (4, 5);
+    let x = numbers(m * n);
+    let answer = run(&optimized(text, &[]), 1, &[m, n], &[&x]);
+    assert_eq!(answer.trap, 0);
+    for i in 0..m {
+        for j in 0..n {
+            let at = |i: usize, j: usize| x[i * n + j];
+            let expected = match (i, j) {
+                (3, _) => 4.0,
+                (0, _) => 3.0,
+                (_, 4) => 2.0,
+                (_, 0) => 1.0,
+                _ => at(i - 1, j) + at(i + 1, j) + at(i, j - 1) + at(i, j + 1) - 4.0 * at(i, j),
+            };
+            assert_eq!(answer.outputs[0][i * n + j], expected, "{i} {j}");
+        }
+    }
+    let text = "gufunc ma(x: [f64; n], f: [f64; w]) -> (y: [f64; n - w + 1]) {
+        for i in 0..n - w + 1 { let mut s = 0.0; for j in 0..w { s += x[i + j] * f[j]; } y[i] = s; }
+    }";
+    let x = numbers(7);
+    let f = [1.0, -2.0, 0.5];
+    let answer = run(&optimized(text, &[]), 1, &[7, 3, 5], &[&x, &f]);
+    let expected: Vec<f64> = (0..5)
+        .map(|i| x[i] - 2.0 * x[i + 1] + 0.5 * x[i + 2])
+        .collect();
+    assert_eq!(answer.outputs, [expected]);
+}
+
+#[test]
+fn checks_report_and_protect() {
+    let text = "gufunc gather(x: [f64; n], k: [i64; m]) -> (y: [f64; m]) {
+        for i in 0..m { y[i] = x[k[i]]; }
+    }";
+    let kernel = optimized(text, &[]);
+    let x = [10.0, 20.0, 30.0];
+    let good = run(&kernel, 1, &[3, 4], &[&x, &[2.0, 0.0, 1.0, 2.0]]);
+    assert_eq!(
+        (good.outputs, good.trap),
+        (vec![vec![30.0, 10.0, 20.0, 30.0]], 0)
+    );
+    for bad in [3.0, -1.0, 1e15, -9e18] {
+        let answer = run(&kernel, 1, &[3, 4], &[&x, &[2.0, bad, 1.0, 2.0]]);
+        assert_eq!(answer.trap, 1, "{bad}");
+    }
+    // A write outside is left out, and reported.
+    let text = "gufunc scatter(x: [f64; n], k: [i64; n]) -> (y: [f64; m]) {
+        for i in 0..n { y[k[i]] = x[i]; }
+    }";
+    let kernel = optimized(text, &[]);
+    let answer = run(&kernel, 1, &[3, 4], &[&x, &[3.0, 0.0, 3.0]]);
+    assert_eq!(answer.outputs, [[20.0, 0.0, 0.0, 30.0]]);
+    assert_eq!((answer.written, answer.trap), (vec![vec![1, 0, 0, 1]], 0));
+    let answer = run(&kernel, 1, &[3, 4], &[&x, &[3.0, 4.0, -1.0]]);
+    assert_eq!(answer.outputs, [[0.0, 0.0, 0.0, 10.0]]);
+    assert_ne!(answer.trap, 0);
+}
+
+#[test]
+fn outputs_read_back_and_numbers_and_returns() {
+    let text = "gufunc cumsum(x: [f64; n]) -> (y: [f64; n], last: f64) {
+        let mut acc = 0.0;
+        for i in 0..n { acc += x[i]; y[i] = acc; }
+        last = 0.0;
+        if n == 0 { return; }
+        last = y[n - 1];
+    }";
+    let kernel = optimized(text, &[]);
+    let modes: Vec<ArrayMode> = kernel.arrays.iter().map(|a| a.mode).collect();
+    assert_eq!(modes, [ArrayMode::In, ArrayMode::InOut, ArrayMode::Out]);
+    let answer = run(&kernel, 2, &[3], &[&[1.0, 2.0, 3.0, 5.0, 5.0, 5.0]]);
+    assert_eq!(
+        answer.outputs,
+        [vec![1.0, 3.0, 6.0, 5.0, 10.0, 15.0], vec![6.0, 15.0]]
+    );
+    assert_eq!(answer.trap, 0);
+    let answer = run(&kernel, 2, &[0], &[&[]]);
+    assert_eq!(answer.outputs, [vec![], vec![0.0, 0.0]]);
+    // An end in the middle of a loop.
+    let text = "gufunc first_above(x: [f64; n], limit: f64) -> (at: i64) {
+        at = -1;
+        for i in 0..n { if x[i] > limit { at = i; return; } }
+    }";
+    let x = [1.0, 7.0, 9.0, 0.0, 0.0, 1.0];
+    let answer = run(&optimized(text, &[]), 2, &[3], &[&x, &[5.0, 5.0]]);
+    assert_eq!(answer.outputs, [[1.0, -1.0]]);
+    // Local arrays, `+=` from zeros.
+    let text = "gufunc digits(x: [i64; n]) -> (count: [i64; 4]) {
+        let mut seen = [0i64; 4];
+        for i in 0..n { seen[x[i] % 4] += 1; }
+        for i in 0..n { count[x[i] % 4] += 1; }
+        for k in 0..4 { count[k] += 10 * seen[k]; }
+    }";
+    let answer = run(
+        &optimized(text, &[]),
+        1,
+        &[5, 4],
+        &[&[0.0, 1.0, 5.0, 9.0, 3.0]],
+    );
+    assert_eq!(
+        (answer.outputs, answer.trap),
+        (vec![vec![11.0, 33.0, 0.0, 11.0]], 0)
+    );
 }

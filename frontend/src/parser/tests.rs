@@ -10,6 +10,11 @@ use arbitrary::Unstructured;
 
 /// Good programs that touch all of the syntax.
 pub(crate) const SAMPLES: &[&str] = &[
+    "gufunc windows<T: float>(x: [T; n?, 3], f: [T; w], s: T) -> (y: [T; (n - w + 1) / 2, K * n], t: T) fast {
+    t = s;
+    for i in 0..n { y[i, 0] += x[i, 2] * f[i]; if n < 3 { return; } }
+}
+",
     "// saxpy
 ufunc saxpy<T: float>(a: T, x: T, y: T) -> T { a * x + y }
 param n = 1e6;
