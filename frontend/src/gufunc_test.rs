@@ -7,7 +7,10 @@ use kjit_ir::host::DimExpr;
 use kjit_ir::passes::optimize;
 use kjit_ir::target::Backend;
 use kjit_ir::verify::verify;
-use kjit_ir::{ArrayMode, DType, Function, Opcode, Role};
+use kjit_ir::{
+    ArrayMode, Block, DType, FuncRef, Function, FunctionBuilder, Imm, Module, Opcode, Role, Trap,
+    TrapKind,
+};
 
 /// The kernel of a gufunc, verified before and after the optimiser.
 fn kernel(text: &str, name: &str, generics: &[DType]) -> Function {
@@ -249,6 +252,15 @@ fn what_is_not_proven_is_checked_or_watched() {
             true,
         );
     }
+    // what a `return` says about the code behind it
+    expect(
+        "gufunc contradicts<T: float>(x: [T; n]) -> (y: [T; n]) {
+            for i in 0..3 { if i < n { y[i] = x[i]; } }
+            if n >= 0 { return; }
+        }",
+        0,
+        true,
+    );
     // the counter of a loop that may go on
     expect(
         "gufunc while_<T: float>(x: [T; n]) -> (y: [T; n]) {
@@ -297,6 +309,11 @@ fn signatures() {
 
 // Answers, on the interpreter ------------------------------------------------------------------------
 
+/// What outputs hold before the call, where they are not read: a NaN that nothing computes.
+const UNWRITTEN: u64 = 0x7ff8_0000_dead_beef;
+/// Elements before and after each array.
+const MARGIN: usize = 1 << 13;
+
 /// What a kernel leaves.
 struct Answer {
     /// Outputs of the user, as f64 (or i64, converted).
@@ -316,8 +333,13 @@ fn run(kernel: &Function, elements: usize, extents: &[usize], inputs: &[&[f64]])
     };
     let mut buffers: Vec<Vec<u64>> = Vec::new();
     for (n, array) in kernel.arrays.iter().enumerate() {
-        // One element more, so that there is memory where there are none.
-        let mut buffer = vec![0u64; elements * size(n) + 1];
+        // Memory around it takes what a wrong proof would let through.
+        let outside = vec![0u64; MARGIN];
+        let start = match array.mode {
+            ArrayMode::Out if array.role == Role::Argument => UNWRITTEN,
+            _ => 0,
+        };
+        let mut buffer = vec![start; elements * size(n)];
         if let Some(values) = inputs.get(n) {
             assert_eq!(values.len(), elements * size(n), "{}", array.name);
             for (to, x) in buffer.iter_mut().zip(*values) {
@@ -327,9 +349,10 @@ fn run(kernel: &Function, elements: usize, extents: &[usize], inputs: &[&[f64]])
                 };
             }
         }
-        buffers.push(buffer);
+        buffers.push([&outside[..], &buffer, &outside].concat());
     }
-    let args: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
+    let inside = |b: &mut Vec<u64>| b[MARGIN..].as_mut_ptr().cast();
+    let args: Vec<*mut u8> = buffers.iter_mut().map(inside).collect();
     let dims: Vec<isize> = [elements]
         .iter()
         .chain(extents)
@@ -368,7 +391,7 @@ fn run(kernel: &Function, elements: usize, extents: &[usize], inputs: &[&[f64]])
         let count = elements * size(n);
         match array.dtype {
             DType::U32 => {
-                let halves = buffers[n]
+                let halves = buffers[n][MARGIN..]
                     .iter()
                     .flat_map(|x| [*x as u32, (*x >> 32) as u32]);
                 answer.written.push(halves.take(count).collect());
@@ -380,7 +403,7 @@ fn run(kernel: &Function, elements: usize, extents: &[usize], inputs: &[&[f64]])
                 };
                 answer
                     .outputs
-                    .push(buffers[n][..count].iter().map(value).collect());
+                    .push(buffers[n][MARGIN..][..count].iter().map(value).collect());
             }
         }
     }
@@ -394,7 +417,7 @@ fn optimized(text: &str, generics: &[DType]) -> Function {
     let checked = check(&source).unwrap_or_else(|d| {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
-    let (module, root) = checked.kernel(name, generics).expect("no mistakes");
+    let (module, root) = checked.kernel(name, generics, false).expect("no mistakes");
     optimize(&module, root)
 }
 
@@ -484,10 +507,15 @@ fn checks_report_and_protect() {
     }";
     let kernel = optimized(text, &[]);
     let answer = run(&kernel, 1, &[3, 4], &[&x, &[3.0, 0.0, 3.0]]);
-    assert_eq!(answer.outputs, [[20.0, 0.0, 0.0, 30.0]]);
+    assert_eq!((answer.outputs[0][0], answer.outputs[0][3]), (20.0, 30.0));
     assert_eq!((answer.written, answer.trap), (vec![vec![1, 0, 0, 1]], 0));
     let answer = run(&kernel, 1, &[3, 4], &[&x, &[3.0, 4.0, -1.0]]);
-    assert_eq!(answer.outputs, [[0.0, 0.0, 0.0, 10.0]]);
+    assert_eq!(answer.outputs[0][3], 10.0);
+    assert!(
+        answer.outputs[0][..3]
+            .iter()
+            .all(|y| y.to_bits() == UNWRITTEN)
+    );
     assert_ne!(answer.trap, 0);
 }
 
@@ -536,4 +564,265 @@ fn outputs_read_back_and_numbers_and_returns() {
         (answer.outputs, answer.trap),
         (vec![vec![11.0, 33.0, 0.0, 11.0]], 0)
     );
+}
+
+// Proofs are right -----------------------------------------------------------------------------------
+
+/// Numbers without a pattern.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % n
+    }
+
+    fn pick<'t>(&mut self, list: &[&'t str]) -> &'t str {
+        list[self.below(list.len())]
+    }
+}
+
+/// An integer expression over the dimensions and what else is in scope.
+fn expression(random: &mut Random, names: &[String], depth: usize) -> String {
+    let atom = |random: &mut Random| match random.below(5) {
+        0 => random.below(4).to_string(),
+        1 => random.pick(&["n", "m"]).to_string(),
+        _ => names[random.below(names.len())].clone(),
+    };
+    if depth == 0 {
+        return atom(random);
+    }
+    let a = expression(random, names, depth - 1);
+    let b = atom(random);
+    match random.below(14) {
+        0..=2 => format!("({a} + {b})"),
+        3..=6 => format!("({a} - {b})"),
+        7 => format!("({a} * {b})"),
+        8 => format!("({a} / {})", 1 + random.below(3)),
+        9 => format!("({a} % {b})"),
+        10 => format!("min({a}, {b})"),
+        11 => format!("max({a}, {b})"),
+        12 => format!("(if {a} < {b} {{ {a} }} else {{ {b} }})"),
+        _ => a,
+    }
+}
+
+/// Statements that read `x` and write `y`.
+fn statements(random: &mut Random, names: &mut Vec<String>, depth: usize, out: &mut String) {
+    for _ in 0..1 + random.below(2) {
+        let scope = names.len();
+        let (a, b) = (expression(random, names, 1), expression(random, names, 1));
+        match random.below(if depth == 0 { 3 } else { 8 }) {
+            0..=1 => {
+                let complexity = random.below(3);
+                let (i, j) = (
+                    expression(random, names, complexity),
+                    expression(random, names, 1),
+                );
+                let at = if random.below(2) == 0 {
+                    names[random.below(names.len())].clone()
+                } else {
+                    expression(random, names, 1)
+                };
+                out.push_str(&format!("y[{at}] = x[{i}] + z[{j}, {b}];\n"));
+            }
+            2 => {
+                let name = format!("k{}", names.len());
+                out.push_str(&format!("let {name} = {a};\n"));
+                names.push(name);
+                continue;
+            }
+            3..=5 => {
+                let name = format!("i{}", names.len());
+                let from = if random.below(3) == 0 {
+                    b
+                } else {
+                    random.below(2).to_string()
+                };
+                let to = if random.below(2) == 0 {
+                    a
+                } else {
+                    random.pick(&["n", "m", "n - 1"]).into()
+                };
+                out.push_str(&format!("for {name} in {from}..{to} {{\n"));
+                names.push(name);
+                statements(random, names, depth - 1, out);
+                out.push_str("}\n");
+            }
+            6 => {
+                let leave = random.pick(&["return;", "y[0] = 1.0;"]);
+                let op = random.pick(&["<", "<=", ">", ">=", "==", "!="]);
+                out.push_str(&format!("if {a} {op} {b} {{ {leave} }}\n"));
+                continue;
+            }
+            _ => {
+                let join = random.pick(&["&&", "||"]);
+                let (c, d) = (expression(random, names, 0), expression(random, names, 0));
+                out.push_str(&format!("if {a} < {b} {join} {c} >= {d} {{\n"));
+                statements(random, names, depth - 1, out);
+                out.push_str("} else {\n");
+                statements(random, names, depth - 1, out);
+                out.push_str("}\n");
+            }
+        }
+        names.truncate(scope);
+    }
+}
+
+/// The kernel with a check before every access that has none, and no other: a check that fails is a
+/// proof that is wrong.
+fn with_proofs_checked(kernel: &Function) -> Function {
+    let mut checked = kernel.clone();
+    checked.traps.clear();
+    for n in 0..kernel.blocks.len() {
+        let block = Block::new(n);
+        let old = std::mem::take(&mut checked.block_mut(block).insts);
+        // An access in an arm that a check leads to is alone there.
+        let guarded = kernel.insts.iter().any(|inst| {
+            inst.op == Opcode::If
+                && inst.blocks.contains(&block)
+                && kernel
+                    .insts
+                    .iter()
+                    .any(|g| g.op == Opcode::Guard && g.args[0] == inst.args[0])
+        });
+        let mut builder = FunctionBuilder::at_end(checked, block);
+        for inst in old {
+            let data = builder.func.inst(inst).clone();
+            if data.op == Opcode::Guard {
+                continue;
+            }
+            if let (Opcode::CoreLoad | Opcode::CoreStore, Imm::Array(array), false) =
+                (data.op, data.imm, guarded)
+            {
+                let core = builder.func.arrays[array.index()].core.clone();
+                for (axis, dim) in core.iter().enumerate() {
+                    let (at, extent) = (data.args[axis], builder.extent(*dim));
+                    let zero = builder.int(DType::I64, 0);
+                    let low = builder.binary(Opcode::Ge, at, zero);
+                    let high = builder.binary(Opcode::Lt, at, extent);
+                    let ok = builder.binary(Opcode::And, low, high);
+                    let trap = builder.trap(Trap {
+                        kind: TrapKind::LoopLimit,
+                        loc: data.loc,
+                    });
+                    builder.guard(ok, trap);
+                }
+            }
+            builder.func.block_mut(block).insts.push(inst);
+        }
+        checked = builder.func;
+    }
+    checked
+}
+
+#[test]
+fn proofs_are_right() {
+    let extents = [
+        "n",
+        "m",
+        "n + 1",
+        "n - 1",
+        "n * m",
+        "n / 2",
+        "2 * m",
+        "n - m + 1",
+        "3",
+    ];
+    let (mut proven, mut complete, mut programs) = (0, 0, 0);
+    for seed in 0..150 {
+        let mut random = Random(seed);
+        let extent = random.pick(&extents);
+        let mut body = String::new();
+        if random.below(2) == 0 {
+            body.push_str(&format!("for o in 0..{extent} {{ y[o] = 0.0; }}\n"));
+        }
+        let mut names = vec!["k".to_string()];
+        statements(&mut random, &mut names, 3, &mut body);
+        if !body.contains("y[") {
+            continue;
+        }
+        let text = format!(
+            "gufunc f(x: [f64; n], z: [f64; m, n], k: i64) -> (y: [f64; {extent}]) {{\n{body}}}"
+        );
+        let source = Source::new("test.k", text.as_str());
+        // Wrong for another reason (nothing after a `return`, a literal out of range): no case.
+        let Ok(checked) = check(&source) else {
+            continue;
+        };
+        let (module, root) = checked.kernel("f", &[], false).expect("no mistakes");
+        programs += 1;
+        let kernel = optimize(&module, root);
+        let raw = with_proofs_checked(&module[root]);
+        if let Err(errors) = verify(&raw, None) {
+            panic!("{errors:?}\n{raw}");
+        }
+        let raw = optimize(
+            &Module {
+                functions: vec![raw],
+            },
+            FuncRef::new(0),
+        );
+        proven += raw.traps.len();
+        let watched = is_watched(&kernel);
+        complete += usize::from(!watched);
+        for [n, m] in [
+            [0, 0],
+            [1, 0],
+            [0, 1],
+            [1, 1],
+            [2, 1],
+            [1, 2],
+            [2, 3],
+            [3, 2],
+            [4, 4],
+            [5, 1],
+        ] {
+            let (i, j) = (n as i64, m as i64);
+            let size = match extent {
+                "n" => i,
+                "m" => j,
+                "n + 1" => i + 1,
+                "n - 1" => i - 1,
+                "n * m" => i * j,
+                "n / 2" => i / 2,
+                "2 * m" => 2 * j,
+                "n - m + 1" => i - j + 1,
+                _ => 3,
+            };
+            let Ok(size) = usize::try_from(size) else {
+                continue;
+            };
+            let dims = &checked.signatures()[0]
+                .core
+                .as_ref()
+                .expect("a gufunc")
+                .dims;
+            let extents: Vec<usize> = dims
+                .iter()
+                .map(|d| match d.name.as_str() {
+                    "n" => n,
+                    "m" => m,
+                    _ => size,
+                })
+                .collect();
+            for k in [-1.0, 0.0, 2.0] {
+                let (x, z) = (vec![1.0; n], vec![1.0; m * n]);
+                let inputs: [&[f64]; 3] = [&x, &z, &[k]];
+                let about = || format!("seed {seed}, n {n}, m {m}, k {k}\n{text}\n{kernel}");
+                assert_eq!(run(&raw, 1, &extents, &inputs).trap, 0, "{}", about());
+                let answer = run(&kernel, 1, &extents, &inputs);
+                if !watched && answer.trap == 0 {
+                    let written = answer.outputs[0].iter().all(|y| y.to_bits() != UNWRITTEN);
+                    assert!(written, "{}", about());
+                }
+            }
+        }
+    }
+    assert!(programs > 75, "{programs} programs");
+    assert!(proven > 75, "{proven} proofs");
+    assert!(complete > 15, "{complete} complete outputs");
 }

@@ -76,8 +76,8 @@ fn attempt(
     watched: &[bool],
 ) -> (IrFunction, Vec<bool>) {
     let mut lower = Lower::new(instances, home, function, generics, name.to_string());
-    let start = function.name_span;
-    lower.at(start);
+    let name_span = function.name_span;
+    lower.at(name_span);
     let mut kernel = declare(&mut lower.builder, function, gufunc, generics, watched);
     for (n, _) in function.params.iter().enumerate() {
         if kernel.arrays[n].is_none() {
@@ -96,6 +96,7 @@ fn attempt(
     }
     kernel.bounds = Bounds::new(&gufunc.core);
     lower.kernel = Some(kernel);
+    let start = lower.mark();
     let end = function.body.block.span.end;
     if lower.block(&function.body.block).is_some() {
         lower.at(Span {
@@ -104,6 +105,8 @@ fn attempt(
         });
         lower.end_kernel();
     }
+    // What holds at the end of the body does not hold where it has returned before.
+    lower.forget(start);
     let complete = lower
         .kernel
         .take()
