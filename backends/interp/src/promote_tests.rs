@@ -294,6 +294,25 @@ fn loops_around_a_sum_go_wherever_they_stand() {
 }
 
 #[test]
+fn an_index_of_sums_of_sums_is_not_written_out() {
+    let mut k = Build::new();
+    let (x, out) = (k.array(In, &[0]), k.array(Out, &[0]));
+    k.over(0, |k, i| {
+        // Fibonacci numbers: written out, the sums are as long as these are large.
+        let (mut a, mut b) = (i, k.int(1));
+        for _ in 0..60 {
+            (a, b) = (b, k.b.binary(Opcode::Add, a, b));
+        }
+        let next = k.b.binary(Opcode::Add, a, b);
+        let rest = k.b.binary(Opcode::Sub, next, b);
+        let zero = k.b.binary(Opcode::Sub, rest, a);
+        let value = k.b.core_load(x, &[zero]);
+        k.b.core_store(out, &[i], value);
+    });
+    assert_eq!(check(&k.finish(), 21), [1]);
+}
+
+#[test]
 fn outer_products_and_what_is_loaded_between_loops() {
     let mut k = Build::new();
     let (a, b, out) = (k.array(In, &[0]), k.array(In, &[1]), k.array(Out, &[0, 1]));

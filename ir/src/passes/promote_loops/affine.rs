@@ -23,6 +23,9 @@ pub(super) struct Affine {
 /// A 32-bit counter stays below this, and so do sums of few of them.
 pub(super) const SMALL: i64 = 1 << 20;
 
+/// Operations that an index is looked into.
+const MAX_DEPTH: u32 = 10;
+
 impl Affine {
     fn term(term: Term) -> Affine {
         Affine {
@@ -67,6 +70,11 @@ impl Affine {
 
     /// The value as a sum. `counters` are those of the promoted loops, outermost first.
     pub fn of(func: &Function, value: Value, counters: &[Value]) -> Affine {
+        Affine::of_tree(func, value, counters, MAX_DEPTH)
+    }
+
+    /// Looks at most `depth` operations deep: a value used twice, over and over, is a tree without end.
+    fn of_tree(func: &Function, value: Value, counters: &[Value], depth: u32) -> Affine {
         if let Some(n) = counters.iter().position(|c| *c == value) {
             return Affine::term(Term::Counter(n));
         }
@@ -77,11 +85,11 @@ impl Affine {
             };
         }
         let opaque = Affine::term(Term::Value(value));
-        let Some(inst) = super::definition(func, value) else {
+        let Some(inst) = super::definition(func, value).filter(|_| depth > 0) else {
             return opaque;
         };
         let data = func.inst(inst);
-        let arg = |n: usize| Affine::of(func, data.args[n], counters);
+        let arg = |n: usize| Affine::of_tree(func, data.args[n], counters, depth - 1);
         match (data.op, data.imm) {
             (Opcode::Dim, Imm::Dim(dim)) => Affine::term(Term::Extent(dim)),
             (Opcode::Add | Opcode::Sub, _) => {
