@@ -257,3 +257,7 @@ mod tests;
 #[cfg(test)]
 #[path = "gufunc_test.rs"]
 mod gufunc_tests;
+
+#[cfg(test)]
+#[path = "gufunc_random_test.rs"]
+mod gufunc_random_tests;
