@@ -28,8 +28,10 @@ pub use error::CompileError;
 pub use kjit_frontend::{
     Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
 };
+pub use kjit_interp::TrapReport;
 pub use kjit_wgsl as wgsl;
 pub use pipeline::{
-    CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, gufunc_kernels, scalar_kernel,
+    CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, first_trap, gufunc_kernels,
+    scalar_kernel,
 };
 pub use program::Program;

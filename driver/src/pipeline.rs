@@ -102,6 +102,20 @@ pub fn compile_cpu(
     }
 }
 
+/// The first run-time check of a scalar kernel that fails, found by the interpreter; it writes no array.
+///
+/// # Safety
+/// As for [`CompiledKernel::call`] with the same arguments; what the kernel reads must still be what it was.
+pub unsafe fn first_trap(
+    kernel: &Function,
+    args: *const *mut u8,
+    dims: *const isize,
+    steps: *const isize,
+) -> Option<kjit_interp::TrapReport> {
+    // SAFETY: the caller's promise, passed on.
+    unsafe { Interp::first_trap(kernel, args, dims, steps) }
+}
+
 /// A shader for a scalar kernel.
 pub fn compile_wgsl(
     kernel: &Function,

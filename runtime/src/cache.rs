@@ -4,7 +4,8 @@ use crate::nest::Few;
 use crate::stats::SharedStats;
 use crate::{Result, RuntimeError, Stats};
 use kjit_driver::{
-    CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, scalar_kernel,
+    CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, gufunc_kernels,
+    scalar_kernel,
 };
 use kjit_ir::analysis::cost;
 use kjit_ir::analysis::tree::walk;
@@ -26,6 +27,8 @@ pub struct Kernel {
     pub ns_per_element: f64,
     /// Has it core dimensions, so that it is no element-wise kernel?
     pub(crate) is_core: bool,
+    /// What is run for it: kernels with loops promoted, one after the other; none: it itself.
+    parts: Vec<Kernel>,
     /// Has it loops, so that elements may take long, and some longer than others?
     pub has_loops: bool,
     /// The first variant; each owns the next. They only ever grow, so that finding one takes no lock.
@@ -51,6 +54,7 @@ impl Kernel {
                 fault,
                 ns_per_element: 0.0,
                 is_core: false,
+                parts: Vec::new(),
                 has_loops: false,
                 variants: OnceLock::new(),
             };
@@ -63,11 +67,20 @@ impl Kernel {
             || function.arrays.iter().any(|a| !a.core.is_empty());
         Kernel {
             is_core,
+            parts: Vec::new(),
             function,
             fault,
             ns_per_element: cost.ns_per_element * guess,
             has_loops: cost.has_loops,
             variants: OnceLock::new(),
+        }
+    }
+
+    /// The kernels to be run for it, one after the other.
+    pub(crate) fn parts(&self) -> &[Kernel] {
+        match self.parts.as_slice() {
+            [] => std::slice::from_ref(self),
+            parts => parts,
         }
     }
 
@@ -258,12 +271,18 @@ impl KernelCache {
             .get_or_init(|| {
                 let start = Instant::now();
                 check_spec(program, spec)?;
-                let function = scalar_kernel(program, spec, options)?;
+                let mut kernel = Kernel::new(scalar_kernel(program, spec, options)?);
+                // Flags are one an element, and a promoted loop has many steps an element.
+                if kernel.is_core && kernel.fault.is_none() && !options.fpe {
+                    let parts = gufunc_kernels(program, spec, options)?;
+                    kernel.parts = parts.into_iter().map(Kernel::new).collect();
+                    kernel.fault = kernel.parts.iter().find_map(|part| part.fault.clone());
+                }
                 stats.add(&Stats {
                     compile: start.elapsed(),
                     ..Stats::default()
                 });
-                Ok(Arc::new(Kernel::new(function)))
+                Ok(Arc::new(kernel))
             })
             .clone()
     }

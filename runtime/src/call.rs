@@ -226,10 +226,17 @@ impl<'a> UfuncCall<'a> {
             .help("give one array an output, or none"));
         }
         let types = self.types(signature, args, &outs)?;
-        if signature.core.is_some() {
-            return Err(RuntimeError::internal(
-                "bug in kjit: gufuncs are not run yet",
-            ));
+        if let Some(core) = &signature.core {
+            if self.mask.is_some() {
+                return Err(RuntimeError::value(format!(
+                    "{} is a gufunc and takes no mask",
+                    signature.name
+                ))
+                .help(
+                    "a mask says which numbers to compute, and an element of a gufunc is an array",
+                ));
+            }
+            return self.gufunc(core, args, &types, &mut outs);
         }
         if let Some(word) = self.core.named() {
             return Err(RuntimeError::value(format!(
@@ -294,6 +301,11 @@ impl<'a> UfuncCall<'a> {
             }
         }
         Ok(types)
+    }
+
+    /// What becomes of status flags.
+    pub(crate) fn flags(&self) -> FpeMode {
+        self.fpe
     }
 
     /// An argument that is a literal, as an array of the parameter's dtype.

@@ -92,6 +92,23 @@ impl RuntimeError {
         self
     }
 
+    /// A failed run-time check of a kernel of a gufunc, with the index and the extent where they are known.
+    pub(crate) fn core_trap(trap: &Trap, index: Option<i128>, extent: Option<i64>) -> RuntimeError {
+        match (&trap.kind, index, extent) {
+            (TrapKind::CoreIndexOutOfBounds { array, axis, .. }, Some(index), Some(extent)) => {
+                RuntimeError::value(format!(
+                    "index {index} is out of bounds for axis {axis} of {array} with extent {extent}"
+                ))
+                .help(match extent {
+                    0 => "the axis has no elements".to_string(),
+                    n => format!("indices run from 0 to {}", n - 1),
+                })
+                .at(trap.loc)
+            }
+            _ => RuntimeError::trap(trap),
+        }
+    }
+
     /// A failed run-time check of a kernel.
     pub fn trap(trap: &Trap) -> RuntimeError {
         match &trap.kind {

@@ -30,6 +30,7 @@ pub mod error;
 pub mod exec;
 mod flat;
 pub mod fpe;
+mod gufunc;
 pub mod io;
 mod launch;
 pub mod nest;

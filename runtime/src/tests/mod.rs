@@ -3,6 +3,7 @@
 mod arrays;
 mod calls;
 mod execution;
+mod gufuncs;
 mod nests;
 mod reductions;
 
