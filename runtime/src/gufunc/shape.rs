@@ -471,7 +471,10 @@ impl Context<'_> {
             }
         }
         (0..known.len())
-            .map(|dim| Ok(self.evaluate(dim, &known, 0)? as usize))
+            .map(|dim| match self.evaluate(dim, &known, 0)? {
+                extent if extent <= LARGEST => Ok(extent as usize),
+                _ => Err(too_large(name, &self.core.dims[dim].name)),
+            })
             .collect()
     }
 
@@ -533,6 +536,10 @@ impl Context<'_> {
         })
     }
 }
+
+/// The largest extent: the front end proves indices in bounds for extents up to this (views that repeat one
+/// element may have larger ones).
+const LARGEST: i64 = 1 << 47;
 
 fn too_large(name: &str, dim: &str) -> RuntimeError {
     RuntimeError::limit(format!(

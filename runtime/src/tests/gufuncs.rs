@@ -406,6 +406,13 @@ fn wrong_calls_name_operand_dimension_and_sizes() {
             total.on(&engine).axis(0).axes(&[vec![0]]).call(&ab[..1]),
             "total is given both axis and axes",
         ),
+        (
+            total.call(
+                &engine,
+                &[Arg::from(&zeros(&[1]).broadcast_to(&[1 << 48]).unwrap())],
+            ),
+            "the extent of core dimension n of total is no number that an array can have",
+        ),
         (total.call(&engine, &ab), "total takes 1 argument, not 2"),
     ];
     for (result, wanted) in cases {
