@@ -33,6 +33,7 @@ pub mod fpe;
 mod gufunc;
 pub mod io;
 mod launch;
+pub mod methods;
 pub mod nest;
 mod pages;
 pub mod program;
@@ -46,6 +47,7 @@ pub mod stats;
 pub mod targets;
 #[cfg(test)]
 mod tests;
+pub mod tree;
 pub mod ufunc;
 
 pub use array::{Array, DeviceStorage, Storage, c_strides};
@@ -60,6 +62,7 @@ pub use error::{ErrorKind, Result, RuntimeError};
 pub use fpe::{FpeCount, FpeMode, FpeReport};
 pub use io::{check_save_path, io_reason, load, save, write_file};
 pub use kjit_driver::{CompileOptions, KernelSpec, Program};
+pub use methods::{Axis, Reduce};
 pub use program::{RunOptions, format_array, generate, run};
 pub use report::{render_diagnostics, render_error};
 pub use schedule::Progress;

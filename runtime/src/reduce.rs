@@ -1,26 +1,18 @@
 //! Reductions of all elements to one value, on a tree that the length alone decides.
 //!
-//! Elements are taken in C order and cut into leaves of [`LEAF`] consecutive ones. Inside a leaf, lane
-//! `j` of [`LANES`] combines elements `j`, `j + 16`, `j + 32`, .. one after the other, starting from its
-//! first (lanes without elements are absent); then lanes `j` and `j + w` are combined for `w` = 8, 4, 2,
-//! 1 where the latter is present. Leaves `lo..hi` are combined by a balanced binary tree that splits at
-//! the largest power of two below `hi - lo`. No thread count, vector width or schedule appears in this,
-//! so every target computes the same bits; and as sums are blocked and pairwise, they stay accurate.
+//! The tree is that of [`crate::tree`], over the elements in C order.
 //!
 //! The map (what is summed) is computed leaf by leaf into cache-resident memory: no temporary array.
 
 use crate::exec::Execution;
 use crate::schedule::Scheduler;
 use crate::scratch::Scratch;
+use crate::tree::{LANES, LEAF, Tree, leaf};
 use crate::{Array, Element, ReduceOp, Result, RuntimeError};
 use kjit_ir::{DType, Scalar};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Elements of a leaf.
-pub const LEAF: usize = 1024;
-/// Lanes of a leaf.
-pub const LANES: usize = 16;
 /// Leaves mapped at a time.
 const MAPPED_LEAVES: usize = 4;
 /// Leaves of the largest unit of work: a power of two, so that a unit is a whole subtree.
@@ -158,10 +150,10 @@ impl Job<'_> {
         parts.sort_unstable_by_key(|(u, _)| *u);
         let mut tree = Tree::new();
         for (_, part) in parts {
-            tree.push(part);
+            tree.push(part, A::combine);
         }
         Ok(tree
-            .finish()
+            .finish(A::combine)
             .expect("bug in kjit: reduced nothing")
             .finish())
     }
@@ -171,7 +163,7 @@ impl Job<'_> {
         let mut tree = Tree::new();
         let mut leaves = |values: &[T], start: usize| {
             for (i, leaf) in values.chunks(LEAF).enumerate() {
-                tree.push(A::leaf(leaf, start + i * LEAF));
+                tree.push(A::leaf(leaf, start + i * LEAF), A::combine);
             }
         };
         match self.source {
@@ -208,12 +200,14 @@ impl Job<'_> {
                 })?;
             }
         }
-        Ok(tree.finish().expect("bug in kjit: a unit without leaves"))
+        Ok(tree
+            .finish(A::combine)
+            .expect("bug in kjit: a unit without leaves"))
     }
 }
 
 /// What a subtree has come to.
-trait Accumulator<T>: Sized + Send {
+pub(crate) trait Accumulator<T>: Sized + Send {
     type Output;
     /// Of one leaf, whose first element has index `start`.
     fn leaf(values: &[T], start: usize) -> Self;
@@ -223,45 +217,8 @@ trait Accumulator<T>: Sized + Send {
     fn finish(self) -> Self::Output;
 }
 
-/// Combines subtrees from left to right into the balanced tree of the module documentation, holding
-/// one subtree per level.
-struct Tree<A> {
-    /// Subtrees, and the number of pushed ones each consists of: falling powers of two.
-    levels: Vec<(A, usize)>,
-}
-
-impl<A> Tree<A> {
-    fn new() -> Tree<A> {
-        Tree { levels: Vec::new() }
-    }
-
-    fn push<T>(&mut self, part: A)
-    where
-        A: Accumulator<T>,
-    {
-        let (mut part, mut count) = (part, 1);
-        while self.levels.last().is_some_and(|(_, c)| *c == count) {
-            let (left, _) = self.levels.pop().expect("bug in kjit: not empty");
-            part = left.combine(part);
-            count *= 2;
-        }
-        self.levels.push((part, count));
-    }
-
-    fn finish<T>(mut self) -> Option<A>
-    where
-        A: Accumulator<T>,
-    {
-        let (mut right, _) = self.levels.pop()?;
-        while let Some((left, _)) = self.levels.pop() {
-            right = left.combine(right);
-        }
-        Some(right)
-    }
-}
-
 /// Element types as reductions see them.
-trait Real: Element + bytemuck::Pod {
+pub(crate) trait Real: Element + bytemuck::Pod {
     /// Largest and smallest value (infinities for floats).
     const TOP: Self;
     const BOTTOM: Self;
@@ -342,28 +299,7 @@ impl<T: Real + Widen<S>, S: Addend> Accumulator<T> for Sum<S> {
     type Output = S;
 
     fn leaf(values: &[T], _: usize) -> Sum<S> {
-        let mut lanes = [S::zeroed(); LANES];
-        let present = values.len().min(LANES);
-        for (lane, value) in lanes.iter_mut().zip(values) {
-            *lane = value.widen();
-        }
-        let (rows, rest) = values[present..].as_chunks::<LANES>();
-        for row in rows {
-            for j in 0..LANES {
-                lanes[j] = lanes[j].plus(row[j].widen());
-            }
-        }
-        for (lane, value) in lanes.iter_mut().zip(rest) {
-            *lane = lane.plus(value.widen());
-        }
-        for w in [8, 4, 2, 1] {
-            for j in 0..w {
-                if j + w < present {
-                    lanes[j] = lanes[j].plus(lanes[j + w]);
-                }
-            }
-        }
-        Sum(lanes[0])
+        Sum(leaf(values, Widen::widen, Addend::plus))
     }
 
     fn combine(self, right: Sum<S>) -> Sum<S> {
@@ -378,7 +314,15 @@ impl<T: Real + Widen<S>, S: Addend> Accumulator<T> for Sum<S> {
 /// The smallest (or with `MAX` the largest) element so far; -0 is below +0, and NaN beats all.
 ///
 /// As the order is total, it does not depend on the shape of the tree.
-struct Extreme<T, const MAX: bool>(T);
+pub(crate) struct Extreme<T, const MAX: bool>(T);
+
+impl<T: Real, const MAX: bool> Extreme<T, MAX> {
+    /// Of some elements.
+    #[inline]
+    pub(crate) fn of(values: &[T]) -> T {
+        <Self as Accumulator<T>>::leaf(values, 0).0
+    }
+}
 
 /// The extreme of some elements without regard to NaNs and signs of zeros, and whether one was NaN.
 #[inline(always)]

@@ -4,6 +4,7 @@ mod arrays;
 mod calls;
 mod execution;
 mod gufuncs;
+mod methods;
 mod nests;
 mod reductions;
 

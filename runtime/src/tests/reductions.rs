@@ -10,7 +10,7 @@ use kjit_ir::{
     ArrayMode, DType, Function, FunctionBuilder, FusedExpr, FusedNode, FusedOp, Loc, Opcode, Scalar,
 };
 
-/// The tree as ../reduce.rs words it, literally.
+/// The tree as ../tree.rs words it, literally.
 fn naive_sum(values: &[f32]) -> f32 {
     fn leaf(values: &[f32]) -> f32 {
         let mut lanes: Vec<Option<f32>> = vec![None; 16];

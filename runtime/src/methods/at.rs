@@ -1,0 +1,378 @@
+//! `at`: applies a ufunc in place at listed positions, one after the other.
+
+use super::combine::Combine;
+use super::device;
+use super::loops::{literal, recurrence_of};
+use super::source::Source;
+use crate::broadcast::{checked_size, format_shape};
+use crate::cache::Kernel;
+use crate::dtype::cast::cast_block;
+use crate::nest::{Layout, LoopNest, Order};
+use crate::resolve::{ArgType, resolve_loop};
+use crate::slice::resolve_at;
+use crate::ufunc::Arg;
+use crate::{
+    Array, Casting, Engine, HostBuffer, KernelSpec, Result, RuntimeError, Ufunc, WeakKind, can_cast,
+};
+use kjit_ir::DType;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Elements worked on together, where positions do not repeat.
+const BLOCK: usize = 1024;
+
+impl Ufunc {
+    /// Applies a ufunc to the elements of `target` at positions of its first axis and stores the results
+    /// there, one after the other: a position that is listed twice is changed twice. `values`, the second
+    /// arguments of a binary ufunc, broadcast to the shape of the indices followed by the other axes of
+    /// `target`. Negative indices count from the end; index lists for several axes are not provided.
+    ///
+    /// ```
+    /// use kjit_runtime::{Arg, Array, Engine, EngineOptions, Program, Ufunc};
+    /// # use std::sync::Arc;
+    /// let source = kjit_driver::Source::new("add.k", "ufunc add<T: number>(a: T, b: T) -> T { a + b }");
+    /// let program = Arc::new(Program::compile(source).unwrap());
+    /// let engine = Engine::new(EngineOptions::default())?;
+    /// let add = Ufunc::new(&program, "add")?;
+    /// let mut histogram = Array::from_vec(vec![0i32; 4], &[4])?;
+    /// let bins = Array::from_vec(vec![1i64, 3, 1, -1, 1], &[5])?;
+    /// add.at(&engine, &mut histogram, &bins, Some(&Arg::Int(1)))?;
+    /// assert_eq!(histogram.to_vec::<i32>()?, [0, 3, 0, 2]);
+    /// # Ok::<(), kjit_runtime::RuntimeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The ufunc has not one or two inputs and one output; a second argument too many or missing; indices
+    /// that are not integers or out of bounds; results that do not cast to the target's dtype with
+    /// `casting = same_kind`. Then nothing is written.
+    pub fn at(
+        &self,
+        engine: &Engine,
+        target: &mut Array,
+        indices: &Array,
+        values: Option<&Arg>,
+    ) -> Result<()> {
+        let name = format!("{}.at", self.name());
+        let call = self.resolve_at_call(&name, engine, target.dtype(), values)?;
+        let (positions, shape) = positions(&name, indices, target)?;
+        let values = match values {
+            Some(arg) => {
+                let to = call.inputs[1];
+                let values = match arg {
+                    Arg::Array(array) => array.to_host()?,
+                    other => literal(self, "b", other, to)?,
+                };
+                Some(values.broadcast_to(&shape).map_err(|_| {
+                    RuntimeError::shape(format!(
+                        "{name}: values of shape {} do not broadcast to {}, the shape of the indices and \
+                         the other axes of the target",
+                        format_shape(values.shape()),
+                        format_shape(&shape)
+                    ))
+                    .help("aligned from the right, their extents must be equal or 1")
+                })?)
+            }
+            None => None,
+        };
+        device::refuse(engine, &name)?;
+        let began = Instant::now();
+        if target.strides().contains(&0) {
+            // Elements that share memory must get their own before one of them changes.
+            *target = target.to_contiguous()?;
+        }
+        // Where a check may fail half-way, a copy is changed.
+        let mut copy = (!call.kernel.function().traps.is_empty()).then(|| target.clone());
+        let changed = copy.as_mut().unwrap_or(target);
+        let bytes = changed.nbytes();
+        if shape.iter().all(|n| *n > 0) {
+            Job::new(engine, &call, changed, values.as_ref(), indices.ndim())?.run(&positions)?;
+        }
+        if let Some(copy) = copy {
+            *target = copy;
+        }
+        engine.record(began, bytes, bytes);
+        Ok(())
+    }
+
+    /// The loop that `at` runs.
+    fn resolve_at_call(
+        &self,
+        name: &str,
+        engine: &Engine,
+        target: DType,
+        values: Option<&Arg>,
+    ) -> Result<Call> {
+        let signature = self.signature();
+        let (nin, nout) = (self.nin(), self.nout());
+        if !(1..=2).contains(&nin) || nout != 1 || signature.core.is_some() {
+            return Err(RuntimeError::value(format!(
+                "{name} is only for ufuncs with one or two inputs and one output, and {} has {nin} and {nout}",
+                self.name()
+            )));
+        }
+        let mut types = vec![ArgType::Typed(target)];
+        match (nin, values) {
+            (2, Some(Arg::Array(array))) => types.push(ArgType::Typed(array.dtype())),
+            (2, Some(Arg::Int(_))) => types.push(ArgType::Weak(WeakKind::Int)),
+            (2, Some(Arg::Float(_))) => types.push(ArgType::Weak(WeakKind::Float)),
+            (1, None) => {}
+            (1, Some(_)) => {
+                return Err(RuntimeError::value(format!(
+                    "{name} takes no values, since {} has one argument",
+                    self.name()
+                )));
+            }
+            _ => {
+                return Err(
+                    RuntimeError::value(format!("{name} needs a second operand")).help(format!(
+                        "give the values that {} combines with",
+                        self.name()
+                    )),
+                );
+            }
+        }
+        let generics = resolve_loop(signature, &types)?;
+        let dtype = |spec: &kjit_ir::TypeSpec| spec.resolve(&generics);
+        let inputs: Vec<DType> = signature.inputs.iter().map(|(_, s)| dtype(s)).collect();
+        let output = dtype(&signature.outputs[0].1);
+        if !can_cast(output, target, Casting::SameKind) {
+            return Err(RuntimeError::dtype(format!(
+                "{name}: results are {output}, which does not cast to the target's {target} with \
+                 casting = same_kind"
+            ))
+            .help(format!("use a target of {output}")));
+        }
+        let spec = KernelSpec::Ufunc {
+            name: self.name().to_string(),
+            generics,
+            masked: false,
+        };
+        let kernel = engine.kernel(self.program(), &spec)?;
+        Ok(Call {
+            kernel,
+            inputs,
+            output,
+        })
+    }
+}
+
+/// A loop: its kernel and dtypes.
+struct Call {
+    kernel: Arc<Kernel>,
+    inputs: Vec<DType>,
+    output: DType,
+}
+
+/// Positions along the target's first axis, and the shape of all elements that are changed.
+fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>, Vec<usize>)> {
+    if !indices.dtype().is_int() || indices.dtype() == DType::U64 {
+        return Err(RuntimeError::dtype(format!(
+            "{name}: indices are {}, and must be integers that i64 can hold",
+            indices.dtype()
+        ))
+        .help("convert them to i64"));
+    }
+    let Some((extent, rest)) = target.shape().split_first() else {
+        return Err(
+            RuntimeError::value(format!("{name}: a single value has no axis to index"))
+                .help("give a target with at least one axis"),
+        );
+    };
+    let list = indices.cast(DType::I64)?.to_vec::<i64>()?;
+    let positions = list
+        .iter()
+        .map(|i| resolve_at(*extent, 0, *i))
+        .collect::<Result<Vec<usize>>>()?;
+    let shape: Vec<usize> = indices.shape().iter().chain(rest).copied().collect();
+    checked_size(&shape, target.dtype().size())?;
+    Ok((positions, shape))
+}
+
+/// The work on one target.
+struct Job<'a> {
+    engine: &'a Engine,
+    call: &'a Call,
+    /// The combination of a loop whose dtypes are all the same.
+    combine: Option<Box<dyn Combine>>,
+    dtype: DType,
+    base: *mut u8,
+    extent: usize,
+    stride: isize,
+    /// The other axes of the target.
+    rest: LoopNest,
+    values: Option<Source>,
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        engine: &'a Engine,
+        call: &'a Call,
+        target: &mut Array,
+        values: Option<&Array>,
+        index_axes: usize,
+    ) -> Result<Job<'a>> {
+        let source = |values: &Array| {
+            let (shape, strides) = (values.shape(), values.strides());
+            let columns = (&shape[..index_axes], &strides[..index_axes]);
+            let rows = (&shape[index_axes..], &strides[index_axes..]);
+            Source::new(values, call.inputs[1], columns, rows, Order::C)
+        };
+        let values = values.map(source).transpose()?;
+        let combine = recurrence_of(engine, &call.kernel, &call.inputs, call.output)?;
+        let (dtype, offset) = (target.dtype(), target.offset());
+        let layout = Layout {
+            strides: &target.strides()[1..],
+            size: dtype.size(),
+        };
+        let rest = LoopNest::plan(&target.shape()[1..], &[layout], Order::C);
+        let (extent, stride) = (target.shape()[0], target.strides()[0]);
+        Ok(Job {
+            engine,
+            call,
+            combine,
+            dtype,
+            base: target.make_mut()?.as_mut_ptr().wrapping_add(offset),
+            extent,
+            stride,
+            rest,
+            values,
+        })
+    }
+
+    fn run(&self, positions: &[usize]) -> Result<()> {
+        if self.rest.size() == 1
+            && let (Some(combine), Some(values)) = (&self.combine, &self.values)
+            && self.dtype == self.call.output
+            && self.dtype != DType::Bool
+            && self.base.addr().is_multiple_of(self.dtype.size())
+            && self.stride.unsigned_abs().is_multiple_of(self.dtype.size())
+            && let Some(x) = values.strided(0, &values.runs(0..positions.len()))
+            // SAFETY: positions lie inside the target, whose memory is ours; as many values.
+            && unsafe { combine.scatter((self.base, self.stride), positions, x) }
+        {
+            return Ok(());
+        }
+        let each = self.rest.size();
+        let most = (BLOCK / each).max(1);
+        // The number of the block that last changed a position.
+        let mut seen = vec![0usize; self.extent];
+        let mut memory = Memory::new(self.call, most.min(positions.len()) * each)?;
+        let (mut start, mut block) = (0, 0);
+        while start < positions.len() {
+            block += 1;
+            let mut end = start;
+            while end < positions.len() && end - start < most && seen[positions[end]] != block {
+                seen[positions[end]] = block;
+                end += 1;
+            }
+            self.block(positions, start..end, &mut memory)?;
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Changes the elements at positions that are all different.
+    fn block(&self, positions: &[usize], block: Range<usize>, memory: &mut Memory) -> Result<()> {
+        let (each, n) = (self.rest.size(), block.len() * self.rest.size());
+        let here = &positions[block.clone()];
+        // SAFETY: positions and the nest name elements of the target, whose memory is ours; there is room
+        // for the elements of a block.
+        unsafe {
+            self.each_run(here, |at, place, run| {
+                let to = self.call.inputs[0];
+                let place = memory.a.as_mut_ptr().wrapping_add(place * to.size());
+                cast_block(
+                    self.dtype,
+                    (at.0.cast_const(), at.1),
+                    to,
+                    (place, to.size() as isize),
+                    run,
+                );
+            });
+            if let Some(values) = &self.values {
+                let place = memory.b.as_mut_ptr();
+                if each == 1 {
+                    values.copy(0, &values.runs(block), place);
+                } else {
+                    let rest = values.row_runs(0..each);
+                    for (k, column) in block.enumerate() {
+                        let place = place.wrapping_add(k * each * values.size());
+                        values.copy(values.runs(column..column + 1).first(), &rest, place);
+                    }
+                }
+            }
+            let from = self.call.output;
+            let results = match &self.combine {
+                Some(combine) => {
+                    let a = memory.a.as_mut_ptr();
+                    combine.rows(a, memory.b.as_ptr(), a, n)?;
+                    a.cast_const()
+                }
+                None => {
+                    memory.result = Some(self.evaluate(memory, n)?);
+                    let result = memory.result.as_ref().and_then(Array::as_ptr);
+                    result.unwrap_or(memory.a.as_ptr())
+                }
+            };
+            self.each_run(here, |at, place, run| {
+                let place = results.wrapping_add(place * from.size());
+                cast_block(from, (place, from.size() as isize), self.dtype, at, run);
+            });
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with each run of the target's elements at some positions, and its place among all.
+    fn each_run(&self, positions: &[usize], mut f: impl FnMut((*mut u8, isize), usize, usize)) {
+        let step = self.rest.inner_step(0);
+        let mut place = 0;
+        for position in positions {
+            let row = self.base.wrapping_offset(*position as isize * self.stride);
+            let mut cursor = self.rest.cursor(0);
+            let mut left = self.rest.size();
+            while left > 0 {
+                let run = cursor.run();
+                f((row.wrapping_offset(cursor.offsets[0]), step), place, run);
+                cursor.advance(run);
+                place += run;
+                left -= run;
+            }
+        }
+    }
+
+    /// The kernel's results for `n` fetched elements.
+    fn evaluate(&self, memory: &Memory, n: usize) -> Result<Array> {
+        let array = |buffer: &HostBuffer, dtype: DType| {
+            let bytes = &buffer.as_slice()[..n * dtype.size()];
+            Array::from_buffer(HostBuffer::from_bytes(bytes)?, dtype, &[n])
+        };
+        let mut inputs = vec![array(&memory.a, self.call.inputs[0])?];
+        if let Some(dtype) = self.call.inputs.get(1) {
+            inputs.push(array(&memory.b, *dtype)?);
+        }
+        let kernel = &self.call.kernel;
+        let mut results = self
+            .engine
+            .call(kernel, &inputs, &[n], &[self.call.output])?;
+        results.remove(0).to_contiguous()
+    }
+}
+
+/// The fetched elements of a block.
+struct Memory {
+    a: HostBuffer,
+    b: HostBuffer,
+    result: Option<Array>,
+}
+
+impl Memory {
+    fn new(call: &Call, n: usize) -> Result<Memory> {
+        let buffer = |dtype: Option<&DType>| HostBuffer::zeroed(n * dtype.map_or(0, |d| d.size()));
+        Ok(Memory {
+            a: buffer(call.inputs.first())?,
+            b: buffer(call.inputs.get(1))?,
+            result: None,
+        })
+    }
+}

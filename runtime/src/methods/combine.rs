@@ -1,0 +1,273 @@
+//! What combines two elements: the compiled loop of a ufunc, or hand-written loops for plain operations.
+
+use super::native;
+use crate::cache::Kernel;
+use crate::dtype::cast::copy_block;
+use crate::engine::Engine;
+use crate::nest::Few;
+use crate::tree::{LANES, LEAF};
+use crate::{Result, RuntimeError};
+use kjit_driver::CpuCode;
+use kjit_ir::abi::KernelStatus;
+use kjit_ir::target::CompiledKernel;
+use kjit_ir::{Access, DType, Function, Imm, Opcode, Part, Role};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A run of elements: the first one's address, and bytes between neighbours.
+pub(super) type Run = (*const u8, isize);
+/// A run that is written.
+pub(super) type RunMut = (*mut u8, isize);
+
+/// Combines elements of one dtype with a function of two of them. All runs are aligned to the element size.
+pub(super) trait Combine: Sync + Send {
+    /// `to[i] = f(a[i], b[i])` for `n` contiguous elements; `to` may be `a` or `b`.
+    ///
+    /// # Safety
+    /// The runs have `n` elements and overlap only as said.
+    unsafe fn rows(&self, a: *const u8, b: *const u8, to: *mut u8, n: usize) -> Result<()>;
+
+    /// `*acc = f(*acc, x[i])` from left to right.
+    ///
+    /// # Safety
+    /// `x` has `n` elements, and `acc` is not among them.
+    unsafe fn fold(&self, acc: *mut u8, x: Run, n: usize) -> Result<()>;
+
+    /// `to[i + 1] = f(to[i], x[i])` from left to right.
+    ///
+    /// # Safety
+    /// `x` has `n` elements, `to` one more; `x[i]` may be `to[i + 1]`, otherwise they do not overlap.
+    unsafe fn scan(&self, x: Run, to: RunMut, n: usize) -> Result<()>;
+
+    /// A leaf of the tree: `1 <= n <= LEAF` contiguous elements become one.
+    ///
+    /// # Safety
+    /// `x` has `n` elements, and `to` is not among them.
+    unsafe fn leaf(&self, x: *const u8, n: usize, to: *mut u8) -> Result<()>;
+
+    /// `to[i] = f(to[i], x[n])` for the `n`-th of the positions `i`, in order, if it has a loop for that.
+    ///
+    /// # Safety
+    /// Positions are inside of `to`, and `x` has as many elements as there are positions.
+    unsafe fn scatter(&self, to: RunMut, positions: &[usize], x: Run) -> bool;
+
+    /// Rough time to combine two elements, in nanoseconds.
+    fn ns(&self) -> f64;
+}
+
+/// The combination of a ufunc's loop whose three dtypes are `dtype`.
+pub(super) fn of_kernel(
+    engine: &Engine,
+    kernel: &Arc<Kernel>,
+    dtype: DType,
+) -> Result<Box<dyn Combine>> {
+    if let Some(fault) = &kernel.fault {
+        return Err(RuntimeError::value(fault));
+    }
+    if engine.code() != CpuCode::Interp
+        && let Some(op) = plain_operation(&kernel.function)
+        && let Some(native) = native::combine(op, dtype)
+    {
+        return Ok(native);
+    }
+    Ok(Box::new(Compiled::new(engine, kernel, dtype)?))
+}
+
+/// The operation, if all that a kernel does is to store it of its two inputs, and the order in which a
+/// reduction applies it makes no difference but of rounding.
+pub(super) fn plain_operation(function: &Function) -> Option<Opcode> {
+    let insts = &function.block(function.entry).insts;
+    let [a, b, op, store, ret] = insts.as_slice() else {
+        return None;
+    };
+    let [a, b, op, store, ret] = [a, b, op, store, ret].map(|i| function.inst(*i));
+    let loads = a.op == Opcode::Load && b.op == Opcode::Load && a.imm != b.imm;
+    let plain = matches!(
+        op.op,
+        Opcode::Add
+            | Opcode::Mul
+            | Opcode::Min
+            | Opcode::Max
+            | Opcode::FMin
+            | Opcode::FMax
+            | Opcode::And
+            | Opcode::Or
+            | Opcode::Xor
+    );
+    let (x, y) = (*a.results.first()?, *b.results.first()?);
+    let of_both = op.args.as_slice() == [x, y] || op.args.as_slice() == [y, x];
+    let whole = function.arrays.len() == 3;
+    let stored = store.op == Opcode::Store
+        && matches!(store.imm, Imm::Array(n) if n.index() == 2)
+        && store.args.first() == op.results.first();
+    (loads && plain && of_both && whole && stored && ret.op == Opcode::Return).then_some(op.op)
+}
+
+/// The code of a kernel with two inputs and one output of one dtype.
+struct Compiled {
+    kernel: Arc<Kernel>,
+    size: usize,
+    /// Bytes from an argument to the part that each array parameter is, and which argument it belongs to.
+    params: Few<(usize, usize)>,
+    /// Code for contiguous elements, and how many it takes at a time.
+    vector: Option<(CpuCode, usize)>,
+    scalar: CpuCode,
+    stats: crate::stats::SharedStats,
+    ns: f64,
+}
+
+impl Compiled {
+    fn new(engine: &Engine, kernel: &Arc<Kernel>, dtype: DType) -> Result<Compiled> {
+        let mut params: Few<(usize, usize)> = Few::new();
+        let mut argument = 0;
+        for array in &kernel.function.arrays {
+            if array.role != Role::Argument {
+                return Err(RuntimeError::internal(format!(
+                    "bug in kjit: {} is no plain loop",
+                    kernel.function.name
+                )));
+            }
+            if array.part == Part::Im {
+                params.push((argument - 1, dtype.size() / 2));
+            } else {
+                params.push((argument, 0));
+                argument += 1;
+            }
+        }
+        if argument != 3 {
+            return Err(RuntimeError::internal(format!(
+                "bug in kjit: {} is not binary",
+                kernel.function.name
+            )));
+        }
+        let scalar = match engine.code() {
+            CpuCode::Interp => CpuCode::Interp,
+            _ => CpuCode::Scalar,
+        };
+        let mut combine = Compiled {
+            kernel: kernel.clone(),
+            size: dtype.size(),
+            params,
+            vector: None,
+            scalar,
+            stats: Default::default(),
+            ns: engine.ns_per_element(kernel),
+        };
+        // Parts of complex numbers are two elements apart: such kernels run as scalar code.
+        if engine.code() == CpuCode::Vector && combine.params.len() == 3 {
+            let lanes = combine.code(Access::Contiguous, CpuCode::Vector)?.lanes();
+            combine.vector = Some((CpuCode::Vector, lanes.max(1)));
+        }
+        combine.code(Access::Strided, scalar)?;
+        engine.stats.add(&combine.stats.get());
+        Ok(combine)
+    }
+
+    fn code(&self, access: Access, code: CpuCode) -> Result<&dyn CompiledKernel> {
+        let access: Few<Access> = self.params.iter().map(|_| access).collect();
+        self.kernel.code(&access, code, &self.stats)
+    }
+
+    /// Runs code for `n` elements, one after the other if it is scalar code.
+    ///
+    /// # Safety
+    /// The arguments have `n` elements at these steps; vector code gets a multiple of its lanes, and
+    /// contiguous elements that overlap only element upon same element.
+    unsafe fn run(&self, code: &dyn CompiledKernel, args: [RunMut; 3], n: usize) -> Result<()> {
+        let pointers: Few<*mut u8> = (self.params.iter())
+            .map(|(argument, offset)| args[*argument].0.wrapping_add(*offset))
+            .collect();
+        let steps: Few<isize> = self.params.iter().map(|(a, _)| args[*a].1).collect();
+        let status = KernelStatus::default();
+        let dims = n as isize;
+        let data = std::ptr::from_ref(&status).cast::<u8>();
+        // SAFETY: the caller's promise. Scalar code loads and stores element by element, so that one
+        // element may read what the one before has written.
+        unsafe { code.call(pointers.as_ptr(), &dims, steps.as_ptr(), data) };
+        match status.trap.load(Ordering::Relaxed) as usize {
+            0 => Ok(()),
+            trap => Err(match self.kernel.function.traps.get(trap - 1) {
+                Some(trap) => RuntimeError::trap(trap),
+                None => RuntimeError::internal("bug in kjit: a kernel reported an unknown check"),
+            }),
+        }
+    }
+}
+
+impl Combine for Compiled {
+    unsafe fn rows(&self, a: *const u8, b: *const u8, to: *mut u8, n: usize) -> Result<()> {
+        let size = self.size;
+        let step = size as isize;
+        let mut done = 0;
+        if let Some((code, lanes)) = self.vector
+            && n >= lanes
+        {
+            done = n / lanes * lanes;
+            let code = self.code(Access::Contiguous, code)?;
+            let args = [(a.cast_mut(), step), (b.cast_mut(), step), (to, step)];
+            // SAFETY: the caller's promise; whole vectors.
+            unsafe { self.run(code, args, done)? };
+        }
+        if done == n {
+            return Ok(());
+        }
+        let code = self.code(Access::Strided, self.scalar)?;
+        let at = done * size;
+        let args = [
+            (a.wrapping_add(at).cast_mut(), step),
+            (b.wrapping_add(at).cast_mut(), step),
+            (to.wrapping_add(at), step),
+        ];
+        // SAFETY: the caller's promise, for the rest.
+        unsafe { self.run(code, args, n - done) }
+    }
+
+    unsafe fn fold(&self, acc: *mut u8, x: Run, n: usize) -> Result<()> {
+        let code = self.code(Access::Strided, self.scalar)?;
+        // SAFETY: the caller's promise; the accumulator stays where it is.
+        unsafe { self.run(code, [(acc, 0), (x.0.cast_mut(), x.1), (acc, 0)], n) }
+    }
+
+    unsafe fn scan(&self, x: Run, to: RunMut, n: usize) -> Result<()> {
+        let code = self.code(Access::Strided, self.scalar)?;
+        let next = to.0.wrapping_offset(to.1);
+        // SAFETY: the caller's promise; each element reads what the one before wrote.
+        unsafe { self.run(code, [to, (x.0.cast_mut(), x.1), (next, to.1)], n) }
+    }
+
+    unsafe fn leaf(&self, x: *const u8, n: usize, to: *mut u8) -> Result<()> {
+        #[repr(align(64))]
+        struct Lanes([u8; 16 * LANES]);
+        debug_assert!((1..=LEAF).contains(&n), "a leaf");
+        let size = self.size;
+        let mut memory = Lanes([0; 16 * LANES]);
+        let lanes = memory.0.as_mut_ptr();
+        let present = n.min(LANES);
+        let step = size as isize;
+        // SAFETY: lanes are `present <= 16` elements of at most 16 bytes; rows of `x` are inside of it;
+        // the upper lanes do not overlap the lower ones.
+        unsafe {
+            copy_block(size, (x, step), (lanes, step), present);
+            for row in (present..n).step_by(LANES) {
+                let count = LANES.min(n - row);
+                self.rows(lanes, x.add(row * size), lanes, count)?;
+            }
+            for w in [8, 4, 2, 1] {
+                let count = present.saturating_sub(w).min(w);
+                if count > 0 {
+                    self.rows(lanes, lanes.add(w * size), lanes, count)?;
+                }
+            }
+            copy_block(size, (lanes, step), (to, step), 1);
+        }
+        Ok(())
+    }
+
+    unsafe fn scatter(&self, _: RunMut, _: &[usize], _: Run) -> bool {
+        false
+    }
+
+    fn ns(&self) -> f64 {
+        self.ns
+    }
+}
