@@ -44,11 +44,11 @@ dtypes! {
     U16  "u16"  2  Unsigned "uint16"     "16-bit unsigned integer.";
     U32  "u32"  4  Unsigned "uint32"     "32-bit unsigned integer.";
     U64  "u64"  8  Unsigned "uint64"     "64-bit unsigned integer.";
-    F16  "f16"  2  Float    "float16"    "IEEE binary16 (reserved: the ufunc engine brings it).";
+    F16  "f16"  2  Float    "float16"    "IEEE binary16: computed with in f32, each operation rounded.";
     F32  "f32"  4  Float    "float32"    "IEEE binary32.";
     F64  "f64"  8  Float    "float64"    "IEEE binary64.";
-    C64  "c64"  8  Complex  "complex64"  "Complex of two f32 (reserved: the ufunc engine brings it).";
-    C128 "c128" 16 Complex  "complex128" "Complex of two f64 (reserved: the ufunc engine brings it).";
+    C64  "c64"  8  Complex  "complex64"  "Complex of two f32, the real part first.";
+    C128 "c128" 16 Complex  "complex128" "Complex of two f64, the real part first.";
 }
 
 /// The kind of number a dtype holds.
@@ -120,8 +120,13 @@ impl DType {
         !matches!(self.kind(), Kind::Bool)
     }
 
-    /// True for the dtypes that kernels can compute with today; f16 and complex have their place in
-    /// the tables and no more.
+    /// True for the dtypes that backends compute with; f16 and complex are lowered to them first, see
+    /// [`crate::passes::lower_numbers`].
+    pub const fn is_native(self) -> bool {
+        !matches!(self, DType::F16 | DType::C64 | DType::C128)
+    }
+
+    /// True for the dtypes that the front end takes.
     pub const fn is_supported(self) -> bool {
         !matches!(self, DType::F16 | DType::C64 | DType::C128)
     }

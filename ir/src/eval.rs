@@ -1,18 +1,23 @@
 //! The meaning of every pure operation, on constants: the one place that says it in code.
 //!
 //! Every operation is total: integers wrap, `x / 0` and `x % 0` are 0, shift counts are taken modulo
-//! the width, casts to integers saturate and take NaN to 0. The sign and payload of a NaN that
+//! the width, casts to integers saturate and take NaN to 0. An operation on f16 computes in f32 and rounds
+//! once more, which for `+ - * / sqrt` is as good as rounding once (S. Figueroa, When is double rounding
+//! innocuous?, 1995). The sign and payload of a NaN that
 //! *arithmetic* produces are unspecified, so results are compared with [`same`]; `neg`, `abs`,
 //! `select` and `bitcast` move bits and are exact for NaNs too.
 
-use crate::{DType, Opcode, Scalar};
+mod complex;
+
+use crate::opcode::reinterprets;
+use crate::{DType, Opcode, Scalar, half};
 
 /// What the pure operation `op` computes from constant arguments; `to` is the dtype of a `cast` or
 /// `bitcast`.
 ///
-/// `None` when `op` is not pure (or is `const` or `index`, which have no arguments to compute from),
-/// when the arguments do not fit it, and for the reserved dtypes (f16 and complex). `splat` and `any`
-/// are taken at one lane, where both are the identity.
+/// `None` when `op` is not pure (or is `const` or `index`, which have no arguments to compute from)
+/// and when the arguments do not fit it. `splat` and `any` are taken at one lane, where both are the
+/// identity.
 ///
 /// ```
 /// use kjit_ir::{DType, Opcode, Scalar, eval::eval};
@@ -22,9 +27,6 @@ use crate::{DType, Opcode, Scalar};
 /// assert_eq!(eval(Opcode::Add, None, &[a, Scalar::f32(1.0)]), None);
 /// ```
 pub fn eval(op: Opcode, to: Option<DType>, args: &[Scalar]) -> Option<Scalar> {
-    if args.iter().any(|a| !a.dtype().is_supported()) {
-        return None;
-    }
     match *args {
         [a] => match op {
             Opcode::Cast => cast(a, to?),
@@ -33,6 +35,7 @@ pub fn eval(op: Opcode, to: Option<DType>, args: &[Scalar]) -> Option<Scalar> {
             Opcode::AnyTrue => (a.dtype() == DType::Bool).then_some(a),
             _ => unary(op, a),
         },
+        [re, im] if op == Opcode::Complex => Scalar::complex(re, im),
         [a, b] if a.dtype() == b.dtype() => binary(op, a, b),
         [a, b, c] if op == Opcode::Select => {
             let fits = a.dtype() == DType::Bool && b.dtype() == c.dtype();
@@ -40,6 +43,10 @@ pub fn eval(op: Opcode, to: Option<DType>, args: &[Scalar]) -> Option<Scalar> {
         }
         [a, b, c] if op == Opcode::Fma && a.dtype() == b.dtype() && b.dtype() == c.dtype() => {
             match a.dtype() {
+                DType::F16 => {
+                    let [a, b, c] = [a, b, c].map(|x| x.bits() as u16);
+                    Some(Scalar::from_bits(DType::F16, half::fma(a, b, c) as u128))
+                }
                 DType::F32 => Some(Scalar::f32(a.as_f32().mul_add(b.as_f32(), c.as_f32()))),
                 DType::F64 => Some(Scalar::f64(a.as_f64().mul_add(b.as_f64(), c.as_f64()))),
                 _ => None,
@@ -49,14 +56,21 @@ pub fn eval(op: Opcode, to: Option<DType>, args: &[Scalar]) -> Option<Scalar> {
     }
 }
 
-/// Are two results the same answer: equal bits, or NaNs of the same dtype?
+/// Are two results the same answer: equal bits, or NaNs of the same dtype? Complex numbers part by part.
 pub fn same(a: Scalar, b: Scalar) -> bool {
+    if let (Some(a), Some(b)) = (a.parts(), b.parts()) {
+        return same(a[0], b[0]) && same(a[1], b[1]);
+    }
     a == b || (a.dtype() == b.dtype() && is_nan(a) && is_nan(b))
 }
 
-/// Is it a NaN (of f32 or f64)?
+/// Is it a NaN, or has it a part that is one?
 pub fn is_nan(a: Scalar) -> bool {
+    if let Some(parts) = a.parts() {
+        return parts.into_iter().any(is_nan);
+    }
     match a.dtype() {
+        DType::F16 => a.as_f16().is_nan(),
         DType::F32 => a.as_f32().is_nan(),
         DType::F64 => a.as_f64().is_nan(),
         _ => false,
@@ -66,6 +80,12 @@ pub fn is_nan(a: Scalar) -> bool {
 fn unary(op: Opcode, a: Scalar) -> Option<Scalar> {
     match a.dtype() {
         DType::Bool => (op == Opcode::Not).then_some(Scalar::bool(!a.as_bool())),
+        DType::C64 | DType::C128 => complex::unary(op, a),
+        DType::F16 => match op {
+            Opcode::Neg => Some(Scalar::from_bits(DType::F16, a.bits() ^ 0x8000)),
+            Opcode::Abs => Some(Scalar::from_bits(DType::F16, a.bits() & 0x7fff)),
+            _ => unary_f32(op, a.as_f16()).map(|r| Scalar::f16(r as f64)),
+        },
         DType::F32 => unary_f32(op, a.as_f32()).map(Scalar::f32),
         DType::F64 => unary_f64(op, a.as_f64()).map(Scalar::f64),
         dtype => match op {
@@ -89,6 +109,13 @@ fn binary(op: Opcode, a: Scalar, b: Scalar) -> Option<Scalar> {
                 Opcode::Eq => x == y,
                 _ => return None,
             }))
+        }
+        DType::C64 | DType::C128 => complex::binary(op, a, b),
+        DType::F16 => {
+            let (x, y) = (a.as_f16(), b.as_f16());
+            binary_f32(op, x, y)
+                .map(|r| Scalar::f16(r as f64))
+                .or_else(|| compare(op, &x, &y))
         }
         DType::F32 => {
             let (x, y) = (a.as_f32(), b.as_f32());
@@ -184,17 +211,20 @@ float_ops!(unary_f32 binary_f32 f32);
 float_ops!(unary_f64 binary_f64 f64);
 
 fn cast(a: Scalar, to: DType) -> Option<Scalar> {
-    if !to.is_supported() {
-        return None;
-    }
     if a.dtype() == to {
         return Some(a);
     }
+    if a.dtype().is_complex() || to.is_complex() {
+        return complex::cast(a, to);
+    }
     Some(match (a.dtype(), to) {
+        (DType::F16, DType::F32) => Scalar::f32(a.as_f16()),
+        (DType::F16, DType::F64) => Scalar::f64(a.as_f16() as f64),
         (DType::F32, DType::F64) => Scalar::f64(a.as_f32() as f64),
         (DType::F64, DType::F32) => Scalar::f32(a.as_f64() as f32),
-        (DType::F32, _) => float_to(a.as_f32() as f64, to),
-        (DType::F64, _) => float_to(a.as_f64(), to),
+        // What f64 does not hold exactly is larger than any f16.
+        (_, DType::F16) => Scalar::f16(a.to_f64()),
+        (DType::F16 | DType::F32 | DType::F64, _) => float_to(a.to_f64(), to),
         (_, DType::Bool) => Scalar::bool(a.bits() != 0),
         (_, DType::F32) => Scalar::f32(a.as_int() as f32),
         (_, DType::F64) => Scalar::f64(a.as_int() as f64),
@@ -202,7 +232,7 @@ fn cast(a: Scalar, to: DType) -> Option<Scalar> {
     })
 }
 
-/// From a float (an f32 widened, which is exact) to bool or an integer.
+/// From a float (widened, which is exact) to bool or an integer.
 fn float_to(value: f64, to: DType) -> Scalar {
     let int = match to {
         DType::Bool => return Scalar::bool(value != 0.0),
@@ -219,11 +249,7 @@ fn float_to(value: f64, to: DType) -> Scalar {
 }
 
 fn bitcast(a: Scalar, to: DType) -> Option<Scalar> {
-    let fits = to.is_supported()
-        && a.dtype().size() == to.size()
-        && a.dtype() != DType::Bool
-        && to != DType::Bool;
-    fits.then(|| Scalar::from_bits(to, a.bits()))
+    reinterprets(a.dtype(), to).then(|| Scalar::from_bits(to, a.bits()))
 }
 
 #[cfg(test)]

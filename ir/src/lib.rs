@@ -29,6 +29,7 @@ pub mod dtype;
 pub mod entity;
 pub mod eval;
 pub mod function;
+pub mod half;
 pub mod host;
 pub mod opcode;
 pub mod passes;

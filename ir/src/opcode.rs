@@ -11,6 +11,8 @@ pub enum Domain {
     Any,
     /// Any dtype but bool.
     Number,
+    /// Integers and floats.
+    Real,
     /// Floats.
     Float,
     /// Integers.
@@ -25,6 +27,7 @@ impl Domain {
         match self {
             Domain::Any => true,
             Domain::Number => dtype.is_number(),
+            Domain::Real => dtype.is_int() || dtype.is_float(),
             Domain::Float => dtype.is_float(),
             Domain::Int => dtype.is_int(),
             Domain::Bits => dtype.is_int() || matches!(dtype, DType::Bool),
@@ -108,14 +111,14 @@ opcodes! {
 
     Add     "add"     2 Number Same Pure "Sum; integers wrap.";
     Sub     "sub"     2 Number Same Pure "Difference; integers wrap.";
-    Mul     "mul"     2 Number Same Pure "Product; integers wrap.";
-    Div     "div"     2 Number Same Pure "Quotient; IEEE for floats; integers truncate, x / 0 = 0, MIN / -1 = MIN.";
+    Mul     "mul"     2 Number Same Pure "Product; integers wrap; of complex numbers (ac - bd, ad + bc), each step rounded.";
+    Div     "div"     2 Number Same Pure "Quotient; IEEE for floats; integers truncate, x / 0 = 0, MIN / -1 = MIN; Smith's method for complex numbers.";
     Rem     "rem"     2 Int    Same Pure "Integer remainder with the dividend's sign; x % 0 = 0, MIN % -1 = 0.";
     MulHi   "mulhi"   2 Int    Same Pure "High half of the double-width product.";
     Neg     "neg"     1 Number Same Pure "Negation: flips the sign bit of floats (NaN too), wraps for integers.";
-    Abs     "abs"     1 Number Same Pure "Absolute value: clears the sign bit of floats; |MIN| = MIN; identity on unsigned.";
-    Min     "min"     2 Number Same Pure "Smaller; if either is NaN the result is NaN; -0 < +0. NumPy's `minimum`.";
-    Max     "max"     2 Number Same Pure "Larger; if either is NaN the result is NaN; -0 < +0. NumPy's `maximum`.";
+    Abs     "abs"     1 Real   Same Pure "Absolute value: clears the sign bit of floats; |MIN| = MIN; identity on unsigned.";
+    Min     "min"     2 Number Same Pure "Smaller; if either is NaN the result is NaN; -0 < +0; complex numbers in lexicographic order, the first if equal or NaN. NumPy's `minimum`.";
+    Max     "max"     2 Number Same Pure "Larger; if either is NaN the result is NaN; -0 < +0; complex numbers as for `min`. NumPy's `maximum`.";
     FMin    "fmin"    2 Float  Same Pure "Smaller; a NaN argument loses against a number; -0 < +0. NumPy's `fmin`.";
     FMax    "fmax"    2 Float  Same Pure "Larger; a NaN argument loses against a number; -0 < +0. NumPy's `fmax`.";
     Fma     "fma"     3 Float  Same Pure "a * b + c with one rounding.";
@@ -134,17 +137,17 @@ opcodes! {
 
     Eq      "eq"      2 Any    Compare Pure "Equal; false if either is NaN.";
     Ne      "ne"      2 Any    Compare Pure "Not equal; true if either is NaN.";
-    Lt      "lt"      2 Number Compare Pure "Less; false if either is NaN.";
-    Le      "le"      2 Number Compare Pure "Less or equal; false if either is NaN.";
-    Gt      "gt"      2 Number Compare Pure "Greater; false if either is NaN.";
-    Ge      "ge"      2 Number Compare Pure "Greater or equal; false if either is NaN.";
+    Lt      "lt"      2 Number Compare Pure "Less; false if either is NaN. Complex numbers by real parts, and by imaginary parts where these are equal; false if an imaginary part is NaN and the real parts differ.";
+    Le      "le"      2 Number Compare Pure "Less or equal; false if either is NaN. Complex numbers as for `lt`.";
+    Gt      "gt"      2 Number Compare Pure "Greater; false if either is NaN. Complex numbers as for `lt`.";
+    Ge      "ge"      2 Number Compare Pure "Greater or equal; false if either is NaN. Complex numbers as for `lt`.";
 
     Select  "select"  3 Any    Select  Pure "`(c, a, b)`: a where c, else b. Both are evaluated.";
-    Cast    "cast"    1 Any    Convert Pure "Value conversion: int to int wraps; float to int truncates, saturates, NaN gives 0; to float rounds to nearest even; number to bool is `!= 0`; bool to number is 0 or 1.";
+    Cast    "cast"    1 Any    Convert Pure "Value conversion: int to int wraps; float to int truncates, saturates, NaN gives 0; to float rounds to nearest even; number to bool is `!= 0`; bool to number is 0 or 1; real to complex has imaginary part 0; complex to real is the real part's.";
     Complex "complex" 2 Float  Special Pure "`(re, im)`, both f32 or both f64: the c64 or c128 of these parts.";
     Re      "re"      1 Any    Special Pure "Real part of a complex number: f32 or f64.";
     Im      "im"      1 Any    Special Pure "Imaginary part of a complex number.";
-    Bitcast "bitcast" 1 Any    Convert Pure "Same bits, other dtype of the same width (not bool).";
+    Bitcast "bitcast" 1 Any    Convert Pure "Same bits, other dtype of the same width (not bool, not complex).";
 
     Index   "index"   0 Any    Special Pure  "Index of this element, from an array parameter of mode `index` (i64).";
     Load    "load"    -1 Any   Special Read  "This element of an input array; vector form may add a mask (masked-off lanes read 0).";
@@ -181,9 +184,13 @@ impl Opcode {
         matches!(self.effect(), Effect::Pure)
     }
 
-    /// `op(a, b) == op(b, a)` for all arguments, bit for bit (NaN payloads aside).
-    pub const fn is_commutative(self) -> bool {
+    /// `op(a, b) == op(b, a)` for all arguments of this dtype, bit for bit (NaN payloads aside).
+    pub const fn is_commutative(self, dtype: DType) -> bool {
         use Opcode as O;
+        // Of complex numbers that are equal or NaN, the first is taken.
+        if matches!(self, O::Min | O::Max) && dtype.is_complex() {
+            return false;
+        }
         matches!(
             self,
             O::Add
@@ -239,11 +246,7 @@ impl Opcode {
             Rule::Convert => {
                 let to = to.ok_or_else(|| format!("{self} needs a dtype"))?;
                 let from = args[0];
-                if self == Opcode::Bitcast
-                    && (from.dtype.size() != to.size()
-                        || from.dtype == DType::Bool
-                        || to == DType::Bool)
-                {
+                if self == Opcode::Bitcast && !reinterprets(from.dtype, to) {
                     return Err(format!("{self} cannot reinterpret {from} as {to}"));
                 }
                 Ok(from.with_dtype(to))
@@ -265,6 +268,12 @@ impl Opcode {
             },
         }
     }
+}
+
+/// May `bitcast` go from one dtype to the other?
+pub(crate) fn reinterprets(from: DType, to: DType) -> bool {
+    let plain = |dtype: DType| dtype != DType::Bool && !dtype.is_complex();
+    from.size() == to.size() && plain(from) && plain(to)
 }
 
 impl fmt::Display for Opcode {

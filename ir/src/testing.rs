@@ -19,7 +19,7 @@
 mod core;
 mod flow;
 
-use crate::opcode::{Domain, Rule};
+use crate::opcode::{Rule, reinterprets};
 use crate::{
     Access, ArrayMode, ArrayParam, ArrayRef, DType, FuncRef, Function, FunctionBuilder, Imm, Inst,
     LocalArray, LocalRef, Module, Opcode, Scalar, Trap, TrapKind, TrapRef, Type, Value,
@@ -28,7 +28,7 @@ use crate::{
 /// What random functions may contain.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The dtypes that occur (`bool` and `i32` always do).
+    /// The dtypes that occur (`bool` and `i32` always do): by default those that backends compute with.
     pub dtypes: Vec<DType>,
     /// Operations that must not occur.
     pub without: Vec<Opcode>,
@@ -56,7 +56,7 @@ impl Default for Options {
             dtypes: DType::ALL
                 .iter()
                 .copied()
-                .filter(|d| d.is_supported())
+                .filter(|d| d.is_native())
                 .collect(),
             without: Vec::new(),
             locals: true,
@@ -109,7 +109,13 @@ pub fn random_scalar(next: &mut impl FnMut() -> u32, dtype: DType) -> Scalar {
     let wide = (next() as u128) << 64 | (next() as u128) << 32 | next() as u128;
     match dtype {
         DType::Bool => Scalar::bool(choice % 2 == 1),
-        DType::F32 | DType::F64 => {
+        DType::C64 | DType::C128 => {
+            let part = dtype.part().unwrap_or(dtype);
+            let (re, im) = (random_scalar(next, part), random_scalar(next, part));
+            Scalar::complex(re, im).unwrap_or(Scalar::zero(dtype))
+        }
+        DType::F16 if choice == 4 => Scalar::from_bits(dtype, wide),
+        DType::F16 | DType::F32 | DType::F64 => {
             let value = match choice {
                 0 => 0.0,
                 1 => -0.0,
@@ -122,6 +128,7 @@ pub fn random_scalar(next: &mut impl FnMut() -> u32, dtype: DType) -> Scalar {
                 _ => (wide % 4096) as f64 / 16.0 - 100.0,
             };
             match dtype {
+                DType::F16 => Scalar::f16(value),
                 DType::F32 => Scalar::f32(value as f32),
                 _ => Scalar::f64(value),
             }
@@ -488,13 +495,18 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
         }
         let uniform = self.pick(3) == 0;
         let value = match op.rule() {
-            Rule::Special => return,
+            Rule::Special => {
+                let args = match op {
+                    Opcode::Complex if dtype.complex_of_part().is_some() => vec![dtype; 2],
+                    Opcode::Re | Opcode::Im if dtype.is_complex() => vec![dtype],
+                    _ => return,
+                };
+                let args = self.values_of(&args, uniform);
+                self.builder.op(op, &args, None)
+            }
             Rule::Convert => {
                 let to = self.dtype();
-                let fits = to.size() == dtype.size()
-                    && to != DType::Bool
-                    && dtype != DType::Bool
-                    && !dtype.is_float();
+                let fits = reinterprets(dtype, to) && !dtype.is_float();
                 if op == Opcode::Bitcast && !fits {
                     return;
                 }
@@ -506,7 +518,6 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
                 self.builder.op(op, &args, None)
             }
             Rule::Same | Rule::Compare => {
-                debug_assert!(op.domain() != Domain::Any || dtype.is_supported());
                 let args = self.values_of(&vec![dtype; op.arity().unwrap_or(0)], uniform);
                 self.builder.op(op, &args, None)
             }

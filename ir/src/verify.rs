@@ -4,7 +4,7 @@
 //! (or in a hand-written `.kir` file), never in the user's program.
 //!
 //! Declarations
-//! 1. Arrays, local arrays, values and results have a supported dtype (f16 and complex are reserved).
+//! 1. A part of a complex argument is f32 or f64, and its other part, alike in all else, stands beside it.
 //! 2. An index array is i64. A local array has at least one element.
 //! 3. A kernel (a function with arrays) has no parameters and no results.
 //!
@@ -44,8 +44,8 @@
 
 use crate::text::{MAX_DEPTH, print_annotated};
 use crate::{
-    Access, ArrayMode, ArrayRef, Block, DType, Form, Function, Imm, Inst, InstData, LocalRef,
-    Module, Opcode, Type, Value, ValueDef,
+    Access, ArrayMode, ArrayParam, ArrayRef, Block, DType, Form, Function, Imm, Inst, InstData,
+    LocalRef, Module, Opcode, Part, Type, Value, ValueDef,
 };
 use std::fmt;
 
@@ -166,7 +166,6 @@ impl<'a> Verifier<'a> {
         let func = self.func;
         let here = Location::Function;
         for (n, array) in func.arrays.iter().enumerate() {
-            self.dtype(here, array.dtype);
             if array.mode == ArrayMode::Index && array.dtype != DType::I64 {
                 let r = ArrayRef::new(n);
                 self.error(here, format!("index array {r} is {}, not i64", array.dtype));
@@ -194,6 +193,24 @@ impl<'a> Verifier<'a> {
                 );
             }
         }
+        for (n, array) in func.arrays.iter().enumerate() {
+            let other = match array.part {
+                Part::Whole => continue,
+                Part::Re => func.arrays.get(n + 1).map(|o| (o, Part::Im)),
+                Part::Im => n.checked_sub(1).map(|n| (&func.arrays[n], Part::Re)),
+            };
+            let matches = other.is_some_and(|(other, part)| {
+                let like = ArrayParam {
+                    part,
+                    ..array.clone()
+                };
+                *other == like
+            });
+            if !matches || array.dtype.complex_of_part().is_none() {
+                let r = ArrayRef::new(n);
+                self.error(here, format!("{r} is one part without the other"));
+            }
+        }
         for looping in &func.loops {
             if let Some((dim, _)) = looping
                 .dims
@@ -207,7 +224,6 @@ impl<'a> Verifier<'a> {
             }
         }
         for (n, local) in func.locals.iter().enumerate() {
-            self.dtype(here, local.dtype);
             if local.len == 0 {
                 let r = LocalRef::new(n);
                 self.error(here, format!("local array {r} has no element"));
@@ -221,14 +237,7 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn dtype(&mut self, here: Location, dtype: DType) {
-        if !dtype.is_supported() {
-            self.error(here, format!("{dtype} is reserved"));
-        }
-    }
-
     fn ty(&mut self, here: Location, ty: Type) {
-        self.dtype(here, ty.dtype);
         if ty.varying && !self.vector() {
             self.error(here, format!("varying type {ty} in scalar form"));
         }
@@ -370,10 +379,7 @@ impl<'a> Verifier<'a> {
         let func = self.func;
         let op = data.op;
         let ok = match (op, data.imm) {
-            (Opcode::Const, Imm::Const(scalar)) => {
-                self.dtype(here, scalar.dtype());
-                true
-            }
+            (Opcode::Const, Imm::Const(_)) => true,
             (Opcode::Cast | Opcode::Bitcast, Imm::DType(_)) => true,
             (Opcode::Load | Opcode::Store | Opcode::Index, Imm::Array(array)) => {
                 match func.arrays.get(array.index()) {

@@ -49,7 +49,8 @@ impl Cse<'_> {
             let result = self.func.result(inst);
             let data = self.func.inst(inst);
             let mut args = data.args.clone();
-            if data.op.is_commutative() {
+            let first = args.first().map(|a| self.func.ty(*a).dtype);
+            if first.is_some_and(|dtype| data.op.is_commutative(dtype)) {
                 args.sort_unstable();
             }
             let key = (data.op, data.imm, self.func.ty(result), args);

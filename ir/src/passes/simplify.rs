@@ -254,7 +254,7 @@ impl Simplify<'_> {
                 Some(New::Op(Opcode::Abs, Imm::None, vec![x[0]]))
             }
             (Opcode::Not, Some((cmp, &[x, y]))) => {
-                let exact = !self.func.ty(x).dtype.is_float();
+                let exact = has_no_nan(self.func.ty(x).dtype);
                 let inverse = match cmp {
                     Opcode::Eq => Opcode::Ne,
                     Opcode::Ne => Opcode::Eq,
@@ -294,7 +294,7 @@ impl Simplify<'_> {
             (s, m) if s.is_int() && m.is_int() => int_holds(m, s),
             (s, DType::F32) if s.is_int() => s.size() <= 2,
             (s, DType::F64) if s.is_int() => s.size() <= 4,
-            (DType::F32, DType::F64) => true,
+            (DType::F16, DType::F32 | DType::F64) | (DType::F32, DType::F64) => true,
             _ => false,
         };
         // Int to int keeps the low bits, through any middle at least as wide as the target.
@@ -352,7 +352,9 @@ impl Simplify<'_> {
     fn binary(&self, op: Opcode, a: Value, b: Value) -> Option<New> {
         let dtype = self.func.ty(a).dtype;
         // A constant goes to the right of a commutative operation.
-        if op.is_commutative() && self.func.as_const(a).is_some() && self.func.as_const(b).is_none()
+        if op.is_commutative(dtype)
+            && self.func.as_const(a).is_some()
+            && self.func.as_const(b).is_none()
         {
             return Some(New::Op(op, Imm::None, vec![b, a]));
         }
@@ -362,10 +364,11 @@ impl Simplify<'_> {
             return Some(new);
         }
         // op(op(x, y), y) = op(x, y) for the idempotent ones.
-        if matches!(
+        let idempotent = matches!(
             op,
             Opcode::Min | Opcode::Max | Opcode::FMin | Opcode::FMax | Opcode::And | Opcode::Or
-        ) {
+        );
+        if idempotent && op.is_commutative(dtype) {
             for (x, y) in [(a, b), (b, a)] {
                 if let Some((inner, args)) = self.op_of(x)
                     && inner == op
@@ -391,6 +394,11 @@ impl Simplify<'_> {
     }
 }
 
+/// Is every value of this dtype equal to itself?
+fn has_no_nan(dtype: DType) -> bool {
+    !dtype.is_float() && !dtype.is_complex()
+}
+
 /// Does one integer dtype hold every value of another?
 fn int_holds(wide: DType, narrow: DType) -> bool {
     wide == narrow
@@ -400,6 +408,7 @@ fn int_holds(wide: DType, narrow: DType) -> bool {
 /// `-0.0` of a float dtype, 0 of the others: what `add` leaves its argument alone with.
 fn negative_zero(dtype: DType) -> Scalar {
     match dtype {
+        DType::F16 => Scalar::f16(-0.0),
         DType::F32 => Scalar::f32(-0.0),
         DType::F64 => Scalar::f64(-0.0),
         _ => Scalar::zero(dtype),
@@ -407,7 +416,7 @@ fn negative_zero(dtype: DType) -> Scalar {
 }
 
 fn same_arguments(op: Opcode, a: Value, dtype: DType) -> Option<New> {
-    let exact = !dtype.is_float();
+    let exact = has_no_nan(dtype);
     match op {
         Opcode::Min | Opcode::Max | Opcode::FMin | Opcode::FMax | Opcode::And | Opcode::Or => {
             Some(New::Is(a))

@@ -543,6 +543,17 @@ impl<'a> Parser<'a> {
     }
 
     fn scalar(&mut self, dtype: DType) -> Result<Scalar> {
+        if let Some(part) = dtype.part() {
+            self.punct('(')?;
+            let re = self.scalar(part)?;
+            self.punct(',')?;
+            let im = self.scalar(part)?;
+            self.punct(')')?;
+            return match Scalar::complex(re, im) {
+                Some(scalar) => Ok(scalar),
+                None => self.error(format!("parts of {dtype} are {part}")),
+            };
+        }
         let (text, number) = match self.next() {
             Token::Word(word) => (word, false),
             Token::Number(number) => (number, true),
@@ -559,6 +570,7 @@ impl<'a> Parser<'a> {
             (DType::Bool, None) => text.parse().ok().map(Scalar::bool),
             // Words such as `inf` and `nan` are not constants: their bits are.
             _ if !number => None,
+            (DType::F16, None) => text.parse().ok().map(Scalar::f16),
             (DType::F32, None) => text.parse().ok().map(Scalar::f32),
             (DType::F64, None) => text.parse().ok().map(Scalar::f64),
             _ if dtype.is_int() => text

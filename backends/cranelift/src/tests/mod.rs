@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 /// The dtypes that kernels compute with.
 fn dtypes() -> impl Iterator<Item = DType> {
-    DType::ALL.iter().copied().filter(|d| d.is_supported())
+    DType::ALL.iter().copied().filter(|d| d.is_native())
 }
 
 /// Backends with all and with the fewest instructions, and each interleave factor.

@@ -5,7 +5,7 @@ use crate::eval::same;
 use crate::passes::{ALL, inline, optimize, vectorize};
 use crate::testing::{Options, random_module, random_scalar};
 use crate::text::parse_module;
-use crate::{Form, FuncRef, Function, Module, Scalar, verify::verify};
+use crate::{DType, Form, FuncRef, Function, Module, Scalar, verify::verify};
 
 const ELEMENTS: usize = 8;
 
@@ -52,10 +52,13 @@ struct Case {
 impl Case {
     fn new(seed: u64, size: u32) -> Case {
         let mut next = generator(seed);
-        let options = Options {
+        let mut options = Options {
             size,
             ..Options::default()
         };
+        if seed.is_multiple_of(3) {
+            options.dtypes = DType::ALL.to_vec();
+        }
         let (module, root) = random_module(&mut next, &options);
         Case::of(module, root, &mut next)
     }
