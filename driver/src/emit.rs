@@ -57,7 +57,7 @@ pub fn kernel_stage(
     if stage == KernelStage::Ir {
         return Ok(module.to_string());
     }
-    let scalar = passes::optimize(&module, root);
+    let scalar = passes::lower_numbers(passes::optimize(&module, root));
     if stage == KernelStage::Opt {
         return Ok(scalar.to_string());
     }

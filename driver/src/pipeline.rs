@@ -1,5 +1,6 @@
 //! The pipeline, top to bottom:
-//! `check (lex, parse, resolve, infer) -> instantiate and lower -> optimize -> [vectorize] -> compile`.
+//! `check (lex, parse, resolve, infer) -> instantiate and lower -> optimize -> lower_numbers -> [vectorize]
+//! -> compile`.
 
 use crate::{CompileError, Program};
 use kjit_cranelift::Cranelift;
@@ -44,14 +45,15 @@ pub enum CpuCode {
     Vector,
 }
 
-/// Front end and optimiser: one kernel as scalar IR, every array strided.
+/// Front end and optimiser: one kernel as scalar IR, every array strided, in dtypes that backends know (a
+/// complex argument is two arrays, see `passes::lower_complex`).
 pub fn scalar_kernel(
     program: &Program,
     spec: &KernelSpec,
     options: CompileOptions,
 ) -> Result<Function, CompileError> {
     let (module, root) = lowered(program, spec, options)?;
-    Ok(passes::optimize(&module, root))
+    Ok(passes::lower_numbers(passes::optimize(&module, root)))
 }
 
 /// A gufunc as kernels to be run one after the other, with the loops that are [`Function::loops`] added to

@@ -139,6 +139,16 @@ impl ArrayParam {
         self
     }
 
+    /// The dtype of the argument that this parameter, alone or with the imaginary part behind it, stands
+    /// for; none for an imaginary part.
+    pub fn argument_dtype(&self) -> Option<DType> {
+        match self.part {
+            Part::Whole => Some(self.dtype),
+            Part::Re => self.dtype.complex_of_part(),
+            Part::Im => None,
+        }
+    }
+
     /// The same with a role.
     pub fn with_role(mut self, role: Role) -> ArrayParam {
         self.role = role;

@@ -15,7 +15,7 @@ use crate::{Result, RuntimeError};
 use kjit_driver::CpuCode;
 use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::CompiledKernel;
-use kjit_ir::{Access, ArrayMode, DType};
+use kjit_ir::{Access, ArrayMode, DType, Part};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -56,6 +56,17 @@ enum Feed {
     Copy,
     /// To the memory given to [`Execution::run`], from its beginning.
     Given,
+    /// As `Given`, for a part of complex elements: through scratch memory.
+    GivenPart,
+    /// The imaginary parts of real memory: zeros to read, and nowhere to write to.
+    Zero,
+}
+
+impl Feed {
+    /// Does it take a block of scratch memory?
+    fn is_copied(self) -> bool {
+        matches!(self, Feed::Copy | Feed::GivenPart | Feed::Zero)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +80,10 @@ struct Param {
     ptr: *mut u8,
     /// Number of the operand in the nest.
     operand: usize,
+    /// Is it a part of complex elements in memory?
+    complex: bool,
+    /// Bytes of an element ahead of this part.
+    offset: usize,
     /// Where its scratch begins.
     scratch: usize,
 }
@@ -98,8 +113,8 @@ unsafe impl Send for Execution<'_> {}
 unsafe impl Sync for Execution<'_> {}
 
 impl<'a> Execution<'a> {
-    /// Binds a kernel. `operands` holds one operand per array parameter that is not an index; an
-    /// output without one (`None`) goes to the memory given to [`Execution::run`].
+    /// Binds a kernel. `operands` holds one operand per array parameter that is not an index, and one for
+    /// both parts of a complex argument (its memory may be real, then the imaginary part is 0); an output without one (`None`) goes to the memory given to [`Execution::run`].
     ///
     /// # Safety
     /// As long as the execution lives, the elements that `shape` and the strides name must be readable
@@ -137,9 +152,13 @@ impl<'a> Execution<'a> {
                 memory: array.dtype,
                 ptr: std::ptr::null_mut(),
                 operand: 0,
+                complex: false,
+                offset: 0,
                 scratch: 0,
             };
-            if array.mode != ArrayMode::Index {
+            if array.part == Part::Im {
+                bind_imaginary(&mut param, params.last(), &nest, gathered);
+            } else if array.mode != ArrayMode::Index {
                 match given.next() {
                     None => {
                         return Err(RuntimeError::internal(format!(
@@ -147,10 +166,15 @@ impl<'a> Execution<'a> {
                             kernel.function.name
                         )));
                     }
-                    Some(None) => param.feed = Feed::Given,
+                    Some(None) if array.part == Part::Whole => param.feed = Feed::Given,
+                    Some(None) => param.feed = Feed::GivenPart,
                     Some(Some(operand)) => {
                         param.ptr = operand.ptr;
-                        param.memory = operand.dtype;
+                        param.memory = match array.part {
+                            Part::Whole => operand.dtype,
+                            _ => operand.dtype.part().unwrap_or(operand.dtype),
+                        };
+                        param.complex = param.memory != operand.dtype;
                         param.operand = bound;
                         debug_assert!(
                             inside(&nest, bound, operand),
@@ -169,6 +193,7 @@ impl<'a> Execution<'a> {
             .iter()
             .map(|p| match p.feed {
                 Feed::Fixed => Access::Uniform,
+                Feed::Zero if p.mode == ArrayMode::In => Access::Uniform,
                 _ => Access::Contiguous,
             })
             .collect();
@@ -185,7 +210,7 @@ impl<'a> Execution<'a> {
 
         let copied: usize = params
             .iter()
-            .filter(|p| p.feed == Feed::Copy)
+            .filter(|p| p.feed.is_copied())
             .map(|p| p.dtype.size())
             .sum();
         let block = match BLOCK_BYTES.checked_div(copied) {
@@ -199,7 +224,7 @@ impl<'a> Execution<'a> {
             let elements = match param.feed {
                 Feed::Position => 0,
                 Feed::Fixed => 1,
-                Feed::Copy => block + lanes,
+                Feed::Copy | Feed::GivenPart | Feed::Zero => block + lanes,
                 Feed::Run | Feed::Linear | Feed::Given => lanes,
             };
             // A line more than needed, so that neighbours do not fall into the same cache set.
@@ -283,7 +308,15 @@ impl<'a> Execution<'a> {
                     (place, 0)
                 }
                 Feed::Run | Feed::Linear => (here(), size as isize),
-                Feed::Copy => (scratch.wrapping_add(param.scratch), size as isize),
+                Feed::Zero if param.mode == ArrayMode::In => {
+                    let place = scratch.wrapping_add(param.scratch);
+                    // SAFETY: scratch has room for an element.
+                    unsafe { std::ptr::write_bytes(place, 0, size) };
+                    (place, 0)
+                }
+                Feed::Copy | Feed::GivenPart | Feed::Zero => {
+                    (scratch.wrapping_add(param.scratch), size as isize)
+                }
                 Feed::Given => (given(size), size as isize),
             };
             args.push(arg);
@@ -318,6 +351,15 @@ impl<'a> Execution<'a> {
         if copies {
             // SAFETY: as for the copy in.
             unsafe { self.copy_block(cursor.clone(), n, &args, false) };
+        }
+        for (param, arg) in self.params.iter().zip(&args) {
+            if param.feed == Feed::GivenPart {
+                let size = param.dtype.size();
+                let place = given(2 * size).wrapping_add(param.offset);
+                let (from, to) = ((arg.cast_const(), size as isize), (place, 2 * size as isize));
+                // SAFETY: `n` elements each, in scratch and where the caller gave room for them.
+                unsafe { cast_block(param.dtype, from, param.dtype, to, n) };
+            }
         }
         let trap = status.trap.load(Ordering::Relaxed);
         if trap != 0 {
@@ -357,8 +399,9 @@ impl<'a> Execution<'a> {
             let place = match param.feed {
                 Feed::Position => arg.wrapping_add(done),
                 Feed::Fixed => *arg,
+                Feed::Zero if param.mode == ArrayMode::In => *arg,
                 // Scratch has room for a vector more: padded where it is.
-                Feed::Copy => source,
+                Feed::Copy | Feed::GivenPart | Feed::Zero => source,
                 Feed::Run | Feed::Linear | Feed::Given => scratch.wrapping_add(param.scratch),
             };
             let reads = matches!(param.mode, ArrayMode::In | ArrayMode::InOut);
@@ -499,6 +542,22 @@ fn inside(nest: &LoopNest, number: usize, operand: &Operand) -> bool {
     let first = operand.ptr.addr().wrapping_add_signed(low);
     let end = operand.ptr.addr().wrapping_add_signed(high) + operand.dtype.size();
     nest.size() == 0 || (first >= operand.memory.0 && end <= operand.memory.1)
+}
+
+/// Binds the imaginary part of a complex argument beside the real part, `re`.
+fn bind_imaginary(param: &mut Param, re: Option<&Param>, nest: &LoopNest, gathered: bool) {
+    let Some(re) = re else {
+        unreachable!("bug in kjit: a verified kernel has no part without the other");
+    };
+    (param.memory, param.operand) = (re.memory, re.operand);
+    if re.feed == Feed::GivenPart {
+        (param.feed, param.offset) = (Feed::GivenPart, param.dtype.size());
+    } else if re.complex {
+        param.ptr = re.ptr.wrapping_add(re.memory.size());
+        param.feed = choose_feed(nest, param.operand, param, gathered);
+    } else {
+        param.feed = Feed::Zero;
+    }
 }
 
 /// Chooses how a bound parameter gets its elements.

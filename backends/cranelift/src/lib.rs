@@ -34,8 +34,9 @@ use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_frontend::FunctionBuilderContext;
 use kjit_ir::abi::KernelFn;
+use kjit_ir::passes::half_as_u16;
 use kjit_ir::target::{Backend, BackendError, CompiledKernel};
-use kjit_ir::{Form, Function};
+use kjit_ir::{DType, Form, Function};
 use machine::Machine;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -105,6 +106,19 @@ impl Cranelift {
 
     fn lower(&self, kernel: &Function, scratch: &mut Scratch) -> Result<usize, BackendError> {
         scratch.context.clear();
+        let storage;
+        let dtypes = kernel.values.iter().map(|v| v.ty.dtype);
+        let dtypes = dtypes.chain(kernel.arrays.iter().map(|a| a.dtype));
+        let mut dtypes = dtypes.chain(kernel.locals.iter().map(|l| l.dtype));
+        let kernel = match dtypes.any(|dtype| dtype == DType::F16) {
+            true => {
+                let mut bytes = kernel.clone();
+                half_as_u16(&mut bytes);
+                storage = bytes;
+                &storage
+            }
+            false => kernel,
+        };
         // A builder context that was left in the middle of a function, by an error or a panic, cannot be
         // used again: it is put back only after a whole one.
         let mut builder = std::mem::replace(&mut scratch.builder, FunctionBuilderContext::new());

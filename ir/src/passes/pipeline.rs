@@ -2,7 +2,7 @@
 
 use super::{const_fold, contract, cse, dce, if_convert, inline, licm, simplify};
 use crate::analysis::tree::compact;
-use crate::{FuncRef, Function, Module};
+use crate::{DType, FuncRef, Function, Module};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,41 @@ pub fn optimize(module: &Module, root: FuncRef) -> Function {
     times.lap("inline");
     check("inline", &func);
     run(&mut func, OPTIMIZE, &mut times);
+    let func = compact(&func);
+    times.lap("compact");
+    times.print(&func.name);
+    func
+}
+
+/// What tidies up behind `lower_complex` and `lower_half`.
+const LOWERED: &[Pass] = &[
+    ("simplify", simplify),
+    ("const_fold", const_fold),
+    ("licm", licm),
+    ("cse", cse),
+    ("contract", contract),
+    ("dce", dce),
+];
+
+/// Lowers the dtypes that backends do not compute with, f16 and complex, to those that they do; of the
+/// function in scalar form that [`optimize`] gives. Without such dtypes nothing is done.
+pub fn lower_numbers(func: Function) -> Function {
+    let plain = |dtype: DType| dtype.is_native();
+    if func.values.iter().all(|v| plain(v.ty.dtype))
+        && func.arrays.iter().all(|a| plain(a.dtype))
+        && func.locals.iter().all(|l| plain(l.dtype))
+     {
+        return func;
+    }
+    let mut func = func;
+    let mut times = Times::start();
+    // Parts first: a cast from f16 to complex is one to f32.
+    let passes: [Pass; 2] = [
+        ("lower_complex", super::lower_complex),
+        ("lower_half", super::lower_half),
+    ];
+    run(&mut func, &passes, &mut times);
+    run(&mut func, LOWERED, &mut times);
     let func = compact(&func);
     times.lap("compact");
     times.print(&func.name);

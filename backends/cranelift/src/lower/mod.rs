@@ -143,7 +143,7 @@ fn check(kernel: &Function) -> Result<(), BackendError> {
     let dtypes = kernel.values.iter().map(|v| v.ty.dtype);
     let dtypes = dtypes.chain(kernel.arrays.iter().map(|a| a.dtype));
     let mut dtypes = dtypes.chain(kernel.locals.iter().map(|l| l.dtype));
-    if let Some(dtype) = dtypes.find(|dtype| !dtype.is_supported()) {
+    if let Some(dtype) = dtypes.find(|dtype| !dtype.is_native()) {
         return Err(BackendError::Unsupported(format!(
             "the cpu target does not compute with {dtype} yet"
         )));
@@ -404,7 +404,7 @@ fn scalar_type(dtype: DType) -> ir::Type {
         DType::F32 => types::F32,
         DType::F64 => types::F64,
         DType::F16 | DType::C64 | DType::C128 => {
-            panic!("bug in kjit: {dtype} got past the check for supported dtypes")
+            panic!("bug in kjit: {dtype} got past the check of dtypes")
         }
     }
 }

@@ -343,7 +343,7 @@ fn clean_errors() {
     use kjit_ir::target::BackendError;
     let backend = Cranelift::new().unwrap();
     let mut k = Build::new(false);
-    k.array(DType::F16, ArrayMode::In, Access::Contiguous);
+    k.array(DType::C64, ArrayMode::In, Access::Contiguous);
     assert!(matches!(
         backend.compile(&k.finish()),
         Err(BackendError::Unsupported(_))

@@ -2,7 +2,8 @@
 
 use super::*;
 use kjit_interp::Interp;
-use kjit_ir::passes::{optimize, vectorize::vectorize};
+use kjit_ir::Part;
+use kjit_ir::passes::{lower_numbers, optimize, vectorize::vectorize};
 use kjit_ir::testing::{Options, random_module, random_scalar};
 
 /// Elements a kernel runs on.
@@ -47,15 +48,19 @@ fn run(code: &dyn CompiledKernel, kernel: &Function, arrays: &[Vec<Scalar>]) -> 
 fn one_seed(seed: u32, backends: &[(&str, Cranelift)], options: &Options) {
     let mut next = generator(seed);
     let (module, root) = random_module(&mut next, options);
-    let mut kernel = optimize(&module, root);
+    let mut kernel = lower_numbers(optimize(&module, root));
+    let mut previous = Access::Strided;
     for param in &mut kernel.arrays {
-        if param.access != Access::Uniform {
+        if param.part == Part::Im {
+            param.access = previous;
+        } else if param.access != Access::Uniform {
             param.access = if next().is_multiple_of(2) {
                 Access::Strided
             } else {
                 Access::Contiguous
             };
         }
+        previous = param.access;
     }
     let arrays: Vec<Vec<Scalar>> = kernel
         .arrays
@@ -123,6 +128,19 @@ fn random_small_kernels() {
         ..Options::default()
     };
     for seed in 1000..1200 {
+        one_seed(seed, &backends, &options);
+    }
+}
+
+#[test]
+fn random_kernels_of_half_and_complex() {
+    let backends = backends();
+    let options = Options {
+        dtypes: vec![DType::F16, DType::C64, DType::C128, DType::F32],
+        size: 20,
+        ..Options::default()
+    };
+    for seed in 2000..2120 {
         one_seed(seed, &backends, &options);
     }
 }

@@ -106,7 +106,7 @@ fn instruction(kernel: &Function, op: Opcode, imm: &Imm, depth: usize) -> Result
 }
 
 fn dtype(dtype: DType) -> Result<(), BackendError> {
-    if dtype.is_supported() {
+    if dtype.is_native() {
         Ok(())
     } else {
         Err(BackendError::Unsupported(format!(

@@ -2,5 +2,6 @@
 
 mod differential;
 mod edges;
+mod lowering;
 mod run;
 mod text;
