@@ -1,6 +1,8 @@
 //! Rust types that are elements of arrays.
 
+use half::f16;
 use kjit_ir::{DType, Scalar};
+use num_complex::{Complex32, Complex64};
 
 mod sealed {
     pub trait Sealed {}
@@ -15,7 +17,6 @@ pub trait Element:
     + bytemuck::CheckedBitPattern
     + bytemuck::Zeroable
     + PartialEq
-    + PartialOrd
     + Default
     + std::fmt::Debug
     + Send
@@ -59,13 +60,20 @@ elements! {
     u16, U16, x => Scalar::int(DType::U16, x as i128), s => s.as_int() as u16;
     u32, U32, x => Scalar::int(DType::U32, x as i128), s => s.as_int() as u32;
     u64, U64, x => Scalar::int(DType::U64, x as i128), s => s.as_int() as u64;
+    f16, F16, x => Scalar::from_bits(DType::F16, x.to_bits() as u128), s => f16::from_bits(s.bits() as u16);
     f32, F32, x => Scalar::f32(x), s => s.as_f32();
     f64, F64, x => Scalar::f64(x), s => s.as_f64();
+    Complex32, C64,
+        x => Scalar::from_bits(DType::C64, x.re.to_bits() as u128 | (x.im.to_bits() as u128) << 32),
+        s => Complex32::new(f32::from_bits(s.bits() as u32), f32::from_bits((s.bits() >> 32) as u32));
+    Complex64, C128,
+        x => Scalar::from_bits(DType::C128, x.re.to_bits() as u128 | (x.im.to_bits() as u128) << 64),
+        s => Complex64::new(f64::from_bits(s.bits() as u64), f64::from_bits((s.bits() >> 64) as u64));
 }
 
-/// Calls `$body` with `$T` standing for the Rust type of a dtype; `$else` for reserved dtypes.
+/// Calls `$body` with `$T` standing for the Rust type of a dtype.
 macro_rules! with_element {
-    ($dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+    ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
             kjit_ir::DType::Bool => {
                 type $T = bool;
@@ -111,7 +119,18 @@ macro_rules! with_element {
                 type $T = f64;
                 $body
             }
-            kjit_ir::DType::F16 | kjit_ir::DType::C64 | kjit_ir::DType::C128 => $other,
+            kjit_ir::DType::F16 => {
+                type $T = half::f16;
+                $body
+            }
+            kjit_ir::DType::C64 => {
+                type $T = num_complex::Complex32;
+                $body
+            }
+            kjit_ir::DType::C128 => {
+                type $T = num_complex::Complex64;
+                $body
+            }
         }
     };
 }

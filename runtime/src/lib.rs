@@ -57,6 +57,9 @@ pub use cache::{Kernel, KernelCache};
 pub use call::UfuncCall;
 pub use dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
 pub use element::Element;
+/// The Rust types of elements that the standard library lacks.
+pub use half::f16;
+pub use num_complex::{Complex32, Complex64};
 pub use engine::{Engine, EngineOptions, ReduceOp, Schedule, Target};
 pub use error::{ErrorKind, Result, RuntimeError};
 pub use fpe::{FpeCount, FpeMode, FpeReport};

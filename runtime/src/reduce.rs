@@ -4,11 +4,14 @@
 //!
 //! The map (what is summed) is computed leaf by leaf into cache-resident memory: no temporary array.
 
+mod complex;
+
 use crate::exec::Execution;
 use crate::schedule::Scheduler;
 use crate::scratch::Scratch;
 use crate::tree::{LANES, LEAF, Tree, leaf};
 use crate::{Array, Element, ReduceOp, Result, RuntimeError};
+use half::f16;
 use kjit_ir::{DType, Scalar};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +24,7 @@ const MAX_UNIT: usize = 64;
 /// The dtype of a reduction's result.
 pub fn result_dtype(op: ReduceOp, dtype: DType) -> DType {
     match op {
-        ReduceOp::Sum if dtype.is_float() => dtype,
+        ReduceOp::Sum if dtype.is_float() || dtype.is_complex() => dtype,
         ReduceOp::Sum if dtype.is_unsigned_int() => DType::U64,
         ReduceOp::Sum | ReduceOp::ArgMin | ReduceOp::ArgMax => DType::I64,
         ReduceOp::Min | ReduceOp::Max => dtype,
@@ -89,9 +92,13 @@ pub(crate) fn reduce(
         DType::U64 => with!(u64, u64),
         DType::F32 => with!(f32, f32),
         DType::F64 => with!(f64, f64),
-        DType::F16 | DType::C64 | DType::C128 => Err(RuntimeError::dtype(format!(
-            "dtype {dtype} is reserved and cannot be reduced yet"
-        ))),
+        // Sums of f16 are f32 until the end, as in NumPy.
+        DType::F16 => match (op, with!(f16, f32)?) {
+            (ReduceOp::Sum, sum) => Ok(Scalar::f16(sum.to_f64())),
+            (_, value) => Ok(value),
+        },
+        DType::C64 => complex::reduce::<f32>(&job, op),
+        DType::C128 => complex::reduce::<f64>(&job, op),
     }
 }
 
@@ -123,7 +130,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Reduces units (subtrees) wherever the scheduler puts them, then combines them in order.
-    fn run<T: Real, A: Accumulator<T>>(&self) -> Result<A::Output> {
+    fn run<T: Element + bytemuck::Pod, A: Accumulator<T>>(&self) -> Result<A::Output> {
         let ns = match self.source {
             Source::Memory(_) => 0.03 * size_of::<T>() as f64 + 0.05,
             Source::Map(_, ns) => ns + 0.05,
@@ -159,7 +166,7 @@ impl Job<'_> {
     }
 
     /// Reduces the leaves of one unit.
-    fn unit<T: Real, A: Accumulator<T>>(&self, elements: Range<usize>) -> Result<A> {
+    fn unit<T: Element + bytemuck::Pod, A: Accumulator<T>>(&self, elements: Range<usize>) -> Result<A> {
         let mut tree = Tree::new();
         let mut leaves = |values: &[T], start: usize| {
             for (i, leaf) in values.chunks(LEAF).enumerate() {
@@ -218,7 +225,7 @@ pub(crate) trait Accumulator<T>: Sized + Send {
 }
 
 /// Element types as reductions see them.
-pub(crate) trait Real: Element + bytemuck::Pod {
+pub(crate) trait Real: Element + bytemuck::Pod + PartialOrd {
     /// Largest and smallest value (infinities for floats).
     const TOP: Self;
     const BOTTOM: Self;
@@ -253,6 +260,28 @@ macro_rules! reals {
 }
 
 reals! { i8 i16 i32 i64 u8 u16 u32 u64; f32 f64 }
+
+impl Real for f16 {
+    const TOP: f16 = f16::INFINITY;
+    const BOTTOM: f16 = f16::NEG_INFINITY;
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        f16::is_nan(self)
+    }
+    fn nan() -> f16 {
+        f16::NAN
+    }
+    fn is_negative_zero(self) -> bool {
+        self.to_bits() == 0x8000
+    }
+}
+
+impl Widen<f32> for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+}
 
 /// A sum so far.
 #[derive(Clone, Copy)]
@@ -295,7 +324,7 @@ macro_rules! addends {
 
 addends! { i64 u64; f32 f64 }
 
-impl<T: Real + Widen<S>, S: Addend> Accumulator<T> for Sum<S> {
+impl<T: Element + Widen<S>, S: Addend> Accumulator<T> for Sum<S> {
     type Output = S;
 
     fn leaf(values: &[T], _: usize) -> Sum<S> {

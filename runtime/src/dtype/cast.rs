@@ -1,12 +1,15 @@
 //! Which casts are permitted, and typed loops that carry them out.
 //!
 //! The conversion of one value is the IR's `cast`: integers wrap, floats truncate towards zero and
-//! saturate, NaN gives 0, anything not zero is true.
+//! saturate, NaN gives 0, anything not zero is true; a real number is a complex one without imaginary
+//! part, and a complex number as a real one loses it.
 
 use super::promote::{promote, rank};
 use crate::element::with_element;
-use crate::{Array, Result, RuntimeError};
+use crate::{Array, Result};
+use half::f16;
 use kjit_ir::DType;
+use num_complex::{Complex32, Complex64};
 
 /// How much a cast may lose, in NumPy's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -95,6 +98,37 @@ casts! {
     f64 => [i8, i16, i32, i64, u8, u16, u32, u64, f32, f64];
 }
 
+macro_rules! half_casts {
+    ($($ty:ty)*) => {$(
+        impl CastTo<f16> for $ty {
+            #[inline(always)]
+            // No integer is rounded twice: those that f32 does not hold are larger than any f16.
+            fn cast_to(self) -> f16 { f16::from_f32(self as f32) }
+        }
+        impl CastTo<$ty> for f16 {
+            #[inline(always)]
+            fn cast_to(self) -> $ty { self.to_f32() as $ty }
+        }
+    )*};
+}
+
+half_casts! { i8 i16 i32 i64 u8 u16 u32 u64 f32 }
+
+impl CastTo<f16> for f64 {
+    #[inline(always)]
+    fn cast_to(self) -> f16 {
+        // `f16::from_f64` rounds to f32 on the way.
+        f16::from_bits(kjit_ir::half::from_f64(self))
+    }
+}
+
+impl CastTo<f64> for f16 {
+    #[inline(always)]
+    fn cast_to(self) -> f64 {
+        f64::from(self.to_f32())
+    }
+}
+
 /// A `bool` as it lies in memory, where any byte but 0 counts as true.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -114,6 +148,59 @@ macro_rules! flag_casts {
 }
 
 flag_casts! { i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
+
+impl CastTo<Flag> for f16 {
+    #[inline(always)]
+    fn cast_to(self) -> Flag {
+        Flag((self.to_bits() & 0x7fff != 0) as u8)
+    }
+}
+
+impl CastTo<f16> for Flag {
+    #[inline(always)]
+    fn cast_to(self) -> f16 {
+        if self.0 != 0 { f16::ONE } else { f16::ZERO }
+    }
+}
+
+macro_rules! complex_casts {
+    ($complex:ident: $($ty:ty)*) => {
+        $(impl CastTo<$complex> for $ty {
+            #[inline(always)]
+            fn cast_to(self) -> $complex { $complex::new(self.cast_to(), 0.0) }
+        }
+        impl CastTo<$ty> for $complex {
+            #[inline(always)]
+            fn cast_to(self) -> $ty { self.re.cast_to() }
+        })*
+        impl CastTo<$complex> for Flag {
+            #[inline(always)]
+            fn cast_to(self) -> $complex { $complex::new(self.cast_to(), 0.0) }
+        }
+        impl CastTo<Flag> for $complex {
+            #[inline(always)]
+            fn cast_to(self) -> Flag { Flag((self.re != 0.0 || self.im != 0.0) as u8) }
+        }
+        impl CastTo<Complex32> for $complex {
+            #[inline(always)]
+            fn cast_to(self) -> Complex32 { Complex32::new(self.re.cast_to(), self.im.cast_to()) }
+        }
+        impl CastTo<Complex64> for $complex {
+            #[inline(always)]
+            fn cast_to(self) -> Complex64 { Complex64::new(self.re.cast_to(), self.im.cast_to()) }
+        }
+    };
+}
+
+complex_casts! { Complex32: i8 i16 i32 i64 u8 u16 u32 u64 f16 f32 f64 }
+complex_casts! { Complex64: i8 i16 i32 i64 u8 u16 u32 u64 f16 f32 f64 }
+
+impl CastTo<f16> for f16 {
+    #[inline(always)]
+    fn cast_to(self) -> f16 {
+        self
+    }
+}
 
 impl CastTo<Flag> for Flag {
     #[inline(always)]
@@ -156,9 +243,6 @@ unsafe fn cast_typed<F: CastTo<T> + Copy, T>(
 /// # Safety
 /// `src` must point to `n` readable elements of `from` at `src_step` bytes from each other, `dst` to as
 /// many writable ones of `to`; the two must not overlap, except element upon same element.
-///
-/// # Panics
-/// If a dtype is reserved.
 pub unsafe fn cast_block(
     from: DType,
     (src, src_step): (*const u8, isize),
@@ -177,7 +261,7 @@ pub unsafe fn cast_block(
                     // SAFETY: passed on.
                     with_element!(to, T => unsafe {
                         cast_typed::<$F, <T as Raw>::Type>((src, src_step), (dst, dst_step), n)
-                    }, else reserved(to))
+                    })
                 }
             }
         };
@@ -187,7 +271,7 @@ pub unsafe fn cast_block(
         unsafe { copy_block(from.size(), (src, src_step), (dst, dst_step), n) };
         return;
     }
-    with_element!(from, F => to!(<F as Raw>::Type), else reserved(from))
+    with_element!(from, F => to!(<F as Raw>::Type))
 }
 
 /// The type that casts work on: [`Flag`] for bool, the Rust type for others.
@@ -200,11 +284,7 @@ macro_rules! raw {
 }
 
 raw!(bool => Flag, i8 => i8, i16 => i16, i32 => i32, i64 => i64, u8 => u8, u16 => u16, u32 => u32,
-     u64 => u64, f32 => f32, f64 => f64);
-
-fn reserved(dtype: DType) {
-    panic!("bug in kjit: cast of reserved dtype {dtype}")
-}
+     u64 => u64, f16 => f16, f32 => f32, f64 => f64, Complex32 => Complex32, Complex64 => Complex64);
 
 /// Copies `n` elements of a size from one strided run to another.
 ///
@@ -244,13 +324,6 @@ pub unsafe fn copy_block(
 
 /// Copies all elements of `src` into `dst`, which has the same shape, converting them.
 pub fn copy_array(src: &Array, dst: &mut Array) -> Result<()> {
-    for dtype in [src.dtype(), dst.dtype()] {
-        if src.dtype() != dst.dtype() && !dtype.is_supported() {
-            return Err(RuntimeError::dtype(format!(
-                "dtype {dtype} is reserved and cannot be converted yet"
-            )));
-        }
-    }
     let src = src.to_host()?.broadcast_to(dst.shape())?;
     if src.size() == 0 {
         return Ok(());

@@ -3,8 +3,8 @@
 use super::io_reason;
 use crate::broadcast::format_shape;
 use crate::element::with_element;
+use crate::program::format::shortest_half;
 use crate::{Array, Result, RuntimeError};
-use kjit_ir::DType;
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 
@@ -96,11 +96,12 @@ pub(super) fn check(array: &Array, name: &str) -> Result<()> {
         ))
         .help("save arrays with more than two axes as .npy"));
     }
-    if !array.dtype().is_supported() {
+    if array.dtype().is_complex() {
         return Err(RuntimeError::dtype(format!(
-            "cannot write {name}: dtype {} is not supported yet",
+            "cannot write {name}: numbers of a table are real, not {}",
             array.dtype()
-        )));
+        ))
+        .help("save both parts, re(x) and im(x), or save it as .npy"));
     }
     Ok(())
 }
@@ -137,11 +138,7 @@ pub(super) fn write(out: &mut impl Write, array: &Array) -> io::Result<()> {
     with_element!(dtype, T => {
         let values = array.to_vec::<T>().map_err(io::Error::other)?;
         rows(&mut values.into_iter().map(Field::from))
-    }, else Err(reserved(dtype)))
-}
-
-fn reserved(dtype: DType) -> io::Error {
-    io::Error::other(format!("dtype {dtype} is not supported yet"))
+    })
 }
 
 /// A number as it is written.
@@ -160,6 +157,19 @@ macro_rules! fields {
 }
 
 fields! { bool i8 i16 i32 i64 u8 u16 u32 u64 }
+
+impl From<half::f16> for Field {
+    fn from(v: half::f16) -> Field {
+        Field::F64(shortest_half(v.to_bits()))
+    }
+}
+
+/// The real part: [`check`] lets no complex array pass.
+impl<T: Into<Field>> From<num_complex::Complex<T>> for Field {
+    fn from(v: num_complex::Complex<T>) -> Field {
+        v.re.into()
+    }
+}
 
 impl From<f32> for Field {
     fn from(v: f32) -> Field {

@@ -100,7 +100,8 @@ pub(super) fn read(input: &mut impl Read, len: u64, name: &str) -> Result<Array>
         }
     }
     if !header.native {
-        swap_bytes(buffer.as_mut_slice(), header.dtype.size());
+        let number = header.dtype.part().unwrap_or(header.dtype);
+        swap_bytes(buffer.as_mut_slice(), number.size());
     }
     if !header.fortran {
         return Array::from_buffer(buffer, header.dtype, &header.shape);
@@ -266,18 +267,11 @@ fn parse_descr(descr: &str) -> std::result::Result<(DType, bool), Problem> {
         "u2" => DType::U16,
         "u4" => DType::U32,
         "u8" => DType::U64,
+        "f2" => DType::F16,
         "f4" => DType::F32,
         "f8" => DType::F64,
-        "f2" | "c8" | "c16" => {
-            let name = match code {
-                "f2" => "float16",
-                "c8" => "complex64",
-                _ => "complex128",
-            };
-            return Err(Problem::DType(format!(
-                "its dtype {name} is not supported yet"
-            )));
-        }
+        "c8" => DType::C64,
+        "c16" => DType::C128,
         _ => {
             let known = descr.len() <= 20 && descr.chars().all(|c| c.is_ascii_graphic());
             let shown = if known { descr } else { "of the header" };

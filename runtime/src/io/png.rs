@@ -31,6 +31,13 @@ pub(super) fn encode(array: &Array, name: &str) -> Result<Vec<u8>> {
 
 /// Width, height and colours of the picture that an array is.
 pub(super) fn check(array: &Array, name: &str) -> Result<(u32, u32, png::ColorType)> {
+    if array.dtype().is_complex() {
+        return Err(RuntimeError::dtype(format!(
+            "cannot write {name}: an array of {} is not a picture",
+            array.dtype()
+        ))
+        .help("save its absolute values: abs(x)"));
+    }
     let (rows, columns, color) = match (array.shape(), array.dtype()) {
         ([rows, columns], _) => (*rows, *columns, png::ColorType::Grayscale),
         ([rows, columns, 3], DType::U8) => (*rows, *columns, png::ColorType::Rgb),

@@ -86,7 +86,7 @@ fn files_by_numpy() {
 fn round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    for dtype in DType::ALL.iter().copied().filter(|d| d.is_supported()) {
+    for &dtype in DType::ALL {
         let base = Array::from_vec((0..24u8).collect(), &[2, 3, 4])
             .unwrap()
             .cast(dtype)
@@ -224,8 +224,8 @@ fn wrong_headers() {
             "64 axes",
         ),
         (dict("'|O'", "False", "(2,)"), "its dtype |O"),
-        (dict("'<f2'", "False", "(4,)"), "float16"),
-        (dict("'<c8'", "False", "(1,)"), "complex64"),
+        (dict("'<f2'", "False", "(4,)"), "truncated"),
+        (dict("'<c8'", "False", "(1,)"), "truncated"),
         (dict("[('a', '<f4')]", "False", "(2,)"), "several fields"),
         (dict("'é'", "False", "(2,)"), "its dtype of the header"),
     ];

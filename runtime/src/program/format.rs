@@ -17,13 +17,42 @@ const PRECISION: usize = 8;
 
 /// A number or bool by itself.
 pub(super) fn scalar(value: Scalar) -> String {
+    if let Some([re, im]) = value.parts() {
+        return complex(re, im);
+    }
     match value.dtype() {
+        DType::F16 => float64(shortest_half(value.bits() as u16)),
         DType::Bool => value.as_bool().to_string(),
         DType::F32 => float32(value.as_f32()),
         DType::F64 => float64(value.as_f64()),
         dtype if dtype.is_int() => value.as_int().to_string(),
         _ => value.to_string(),
     }
+}
+
+/// As Python and NumPy write it: `(1-2.5j)`, and `2j` where the real part is +0.
+fn complex(re: Scalar, im: Scalar) -> String {
+    let text = |part: Scalar| {
+        let text = scalar(part);
+        text.strip_suffix(".0").map(str::to_string).unwrap_or(text)
+    };
+    let (whole, imaginary) = (text(re), text(im));
+    if re.bits() == 0 {
+        return format!("{imaginary}j");
+    }
+    let sign = if imaginary.starts_with('-') { "" } else { "+" };
+    format!("({whole}{sign}{imaginary}j)")
+}
+
+/// The `f64` with the fewest digits that rounds to this `f16`.
+pub(crate) fn shortest_half(bits: u16) -> f64 {
+    let exact = f64::from(kjit_ir::half::to_f32(bits));
+    if !exact.is_finite() {
+        return exact;
+    }
+    let mut texts = (0..5).map(|digits| format!("{exact:.digits$e}").parse::<f64>());
+    let found = texts.find_map(|x| x.ok().filter(|x| kjit_ir::half::from_f64(*x) == bits));
+    found.unwrap_or(exact)
 }
 
 /// The shortest text that reads back as this `f64`.
@@ -163,21 +192,46 @@ fn write_axis<'t>(
 
 /// The texts of the elements, padded to one width.
 fn align(elements: &[Scalar]) -> Vec<String> {
-    let is_float = elements
-        .first()
-        .is_some_and(|e| e.dtype().is_float() && e.dtype().is_supported());
-    let texts = if is_float {
+    let is_float = elements.first().is_some_and(|e| e.dtype().is_float());
+    let parts: Option<Vec<[Scalar; 2]>> = elements.iter().map(|e| e.parts()).collect();
+    let texts = if let Some(parts) = parts {
+        complex_texts(&parts)
+    } else if is_float {
         float_texts(elements)
     } else {
         elements.iter().map(|e| scalar(*e)).collect()
     };
+    to_one_width(texts)
+}
+
+fn to_one_width(texts: Vec<String>) -> Vec<String> {
     let width = texts.iter().map(String::len).max().unwrap_or(0);
     texts.into_iter().map(|t| format!("{t:>width$}")).collect()
+}
+
+/// Complex numbers with both points in columns; the `j` stands behind the last digit.
+fn complex_texts(parts: &[[Scalar; 2]]) -> Vec<String> {
+    let column = |n: usize| parts.iter().map(|p| p[n]).collect::<Vec<Scalar>>();
+    let real = to_one_width(float_texts(&column(0)));
+    let signed = float_texts(&column(1)).into_iter().map(|text| {
+        let sign = if text.starts_with('-') { "" } else { "+" };
+        format!("{sign}{text}")
+    });
+    let imaginary = to_one_width(signed.collect());
+    let joined = real.into_iter().zip(imaginary).map(|(re, im)| {
+        let digits = im.trim_end();
+        format!("{re}{digits}j{}", &im[digits.len()..])
+    });
+    joined.collect()
 }
 
 /// Floats with their points in one column: fixed where that is short, scientific where numbers are very
 /// large, very small or very different.
 fn float_texts(elements: &[Scalar]) -> Vec<String> {
+    if elements.iter().any(|e| e.dtype() == DType::F16) {
+        let shortest = |e: &Scalar| Scalar::f64(shortest_half(e.bits() as u16));
+        return float_texts(&elements.iter().map(shortest).collect::<Vec<_>>());
+    }
     let sizes = || {
         elements
             .iter()

@@ -8,7 +8,7 @@
 
 mod builtins;
 mod elementwise;
-mod format;
+pub(crate) mod format;
 mod fuse;
 mod generate;
 mod generators;

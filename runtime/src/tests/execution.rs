@@ -1,7 +1,7 @@
 //! Kernels over every kind of layout, on every kind of code and schedule.
 
 use super::Rng;
-use crate::{Array, Engine, EngineOptions, Kernel, ReduceOp, Schedule, SliceIndex, Target};
+use crate::{Array, Complex32, Element, Engine, f16, EngineOptions, Kernel, ReduceOp, Schedule, SliceIndex, Target};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, Opcode, Trap, TrapKind,
     Type, passes,
@@ -380,9 +380,9 @@ fn malformed_kernels_are_refused() {
     assert_eq!(x.to_vec::<i64>().unwrap(), (0..16).collect::<Vec<i64>>());
 }
 
-/// Arrays of dtypes that nothing computes with yet are errors, also where they would convert safely.
+/// f16 and complex arrays convert where that is safe, and only there.
 #[test]
-fn reserved_dtypes_are_refused() {
+fn half_and_complex_operands_convert() {
     let mut b = FunctionBuilder::new("copy");
     let x = b.array(param("x", DType::F32, ArrayMode::In));
     let z = b.array(param("z", DType::F32, ArrayMode::Out));
@@ -390,21 +390,77 @@ fn reserved_dtypes_are_refused() {
     b.store(z, value);
     let kernel = Kernel::new(b.ret(&[]));
     let engine = Engine::new(EngineOptions::default()).unwrap();
-    let half = Array::zeros(DType::F16, &[64]).unwrap();
-    let error = engine.call(&kernel, &[half], &[64], &[DType::F32]);
+    let values: Vec<f16> = (0..100).map(|n| f16::from_f32(n as f32 / 8.0)).collect();
+    let half = Array::from_vec(values, &[100]).unwrap();
+    let wide: Vec<f32> = (0..100).map(|n| n as f32 / 8.0).collect();
+    let outs = engine.call(&kernel, &[half], &[100], &[DType::F32]).unwrap();
+    assert_eq!(outs[0].to_vec::<f32>().unwrap(), wide);
+    let complex = Array::zeros(DType::C64, &[100]).unwrap();
+    let error = engine.call(&kernel, &[complex], &[100], &[DType::F32]);
     assert_eq!(
         error.unwrap_err().message,
-        "input `x` of copy is f32, not f16"
+        "input `x` of copy is f32, not c64"
     );
-    let single = Array::zeros(DType::F32, &[64]).unwrap();
-    let mut outs = [Array::zeros(DType::C64, &[64]).unwrap()];
-    assert_eq!(
-        engine
-            .call_into(&kernel, &[single], &mut outs)
-            .unwrap_err()
-            .message,
-        "output `z` of copy is f32 and does not go into an array of c64"
-    );
+    let mut outs = [Array::zeros(DType::C64, &[100]).unwrap()];
+    engine.call_into(&kernel, &outs_of(&wide), &mut outs).unwrap();
+    let expected: Vec<Complex32> = wide.iter().map(|x| Complex32::new(*x, 0.0)).collect();
+    assert_eq!(outs[0].to_vec::<Complex32>().unwrap(), expected);
+}
+
+fn outs_of(values: &[f32]) -> [Array; 1] {
+    [Array::from_vec(values.to_vec(), &[values.len()]).unwrap()]
+}
+
+/// Both parts of complex operands, in any layout: contiguous, strided backwards, broadcast, real, of another
+/// complex dtype; and outputs likewise.
+#[test]
+fn complex_operands_are_bound_by_parts() {
+    let mut b = FunctionBuilder::new("product");
+    let x = b.array(param("x", DType::C64, ArrayMode::In));
+    let y = b.array(param("y", DType::C64, ArrayMode::In));
+    let z = b.array(param("z", DType::C64, ArrayMode::Out));
+    let (a, c) = (b.load(x), b.load(y));
+    let value = b.binary(Opcode::Mul, a, c);
+    b.store(z, value);
+    let kernel = Kernel::new(kjit_ir::passes::lower_numbers(b.ret(&[])));
+    for engine in engines() {
+        for n in [1usize, 7, 64, 5001] {
+            let numbers: Vec<Complex32> = (0..2 * n)
+                .map(|i| Complex32::new(i as f32 % 13.0 - 6.0, i as f32 % 7.0))
+                .collect();
+            let all = Array::from_vec(numbers.clone(), &[2 * n]).unwrap();
+            let back = SliceIndex::Range {
+                start: None,
+                end: None,
+                step: -2,
+            };
+            let backwards = all.slice(&[back]).unwrap();
+            let first = all.slice(&[SliceIndex::range(Some(0), Some(n as i64))]).unwrap();
+            let real = Array::from_vec((0..n).map(|i| i as i16 % 9).collect(), &[n]).unwrap();
+            let one = Array::from_vec(vec![Complex32::new(0.0, 2.0)], &[1]).unwrap();
+            for other in [&backwards, &first, &real, &one] {
+                let inputs = [first.clone(), other.clone()];
+                let wide = other.cast(DType::C64).unwrap().broadcast_to(&[n]).unwrap();
+                let wide = wide.to_vec::<Complex32>().unwrap();
+                let expected: Vec<Complex32> =
+                    numbers.iter().zip(&wide).map(|(x, y)| x * y).collect();
+                let outs = engine.call(&kernel, &inputs, &[n], &[DType::C64]).unwrap();
+                assert_eq!(outs[0].to_vec::<Complex32>().unwrap(), expected);
+                let mut outs = [Array::zeros(DType::C128, &[n]).unwrap()];
+                engine.call_into(&kernel, &inputs, &mut outs).unwrap();
+                let doubled = outs[0].cast(DType::C64).unwrap();
+                assert_eq!(doubled.to_vec::<Complex32>().unwrap(), expected);
+                let largest =
+                    engine.reduce_call(&kernel, &inputs, &[n], DType::C64, ReduceOp::Max);
+                let order = |x: &&Complex32, y: &&Complex32| {
+                    x.re.total_cmp(&y.re).then(x.im.total_cmp(&y.im))
+                };
+                // Of equal ones any will do: zeros have signs.
+                let expected = *expected.iter().max_by(order).unwrap();
+                assert_eq!(Complex32::from_scalar(largest.unwrap()), expected);
+            }
+        }
+    }
 }
 
 /// Where there are no elements, the extents of the other axes may be anything.
