@@ -136,19 +136,13 @@ pub fn unknown_ufunc(program: &Program, name: &str) -> Failure {
 }
 
 fn parse_dtype(name: &str) -> Result<DType, Failure> {
-    DType::from_name(name)
-        .filter(|d| d.is_supported())
-        .ok_or_else(|| {
-            let all: Vec<&str> = DType::ALL
-                .iter()
-                .filter(|d| d.is_supported())
-                .map(|d| d.name())
-                .collect();
-            Failure::with_help(
-                format!("unknown dtype {name}"),
-                format!("use one of {}", all.join(", ")),
-            )
-        })
+    DType::from_name(name).ok_or_else(|| {
+        let all: Vec<&str> = DType::ALL.iter().map(|d| d.name()).collect();
+        Failure::with_help(
+            format!("unknown dtype {name}"),
+            format!("use one of {}", all.join(", ")),
+        )
+    })
 }
 
 fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failure> {
@@ -165,10 +159,7 @@ fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failu
         ));
     }
     let pick = |n: usize, name: &str, class: Class| {
-        let members = DType::ALL
-            .iter()
-            .copied()
-            .filter(|d| class.contains(*d) && d.is_supported());
+        let members = DType::ALL.iter().copied().filter(|d| class.contains(*d));
         match dtypes.get(n).or(dtypes.first()) {
             Some(d) if class.contains(*d) => Ok(*d),
             Some(d) => {

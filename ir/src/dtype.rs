@@ -126,11 +126,6 @@ impl DType {
         !matches!(self, DType::F16 | DType::C64 | DType::C128)
     }
 
-    /// True for the dtypes that the front end takes.
-    pub const fn is_supported(self) -> bool {
-        !matches!(self, DType::F16 | DType::C64 | DType::C128)
-    }
-
     /// The unsigned integer of the same width (`u8` for `bool`), if there is one.
     pub const fn unsigned_of_width(self) -> DType {
         match self.size() {

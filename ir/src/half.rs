@@ -85,7 +85,11 @@ mod tests {
         for bits in 0..0x7c00u16 {
             let low = to_f32(bits) as f64;
             // The neighbour of the largest number would be 65536.
-            let high = if bits == 0x7bff { 65536.0 } else { to_f32(bits + 1) as f64 };
+            let high = if bits == 0x7bff {
+                65536.0
+            } else {
+                to_f32(bits + 1) as f64
+            };
             let middle = (low + high) / 2.0;
             assert_eq!(from_f64(middle), bits + (bits & 1), "{middle}");
             assert_eq!(from_f64(middle.next_down()), bits);
@@ -102,10 +106,16 @@ mod tests {
         let units = |x: u16| (to_f32(x) as f64 * 16_777_216.0) as i128;
         let mut state = 12345u64;
         let mut next = || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
             // Finite ones.
             let bits = (state >> 40) as u16;
-            if bits & 0x7c00 == 0x7c00 { bits & 0x83ff } else { bits }
+            if bits & 0x7c00 == 0x7c00 {
+                bits & 0x83ff
+            } else {
+                bits
+            }
         };
         for _ in 0..300_000 {
             let (a, b, c) = (next(), next(), next());

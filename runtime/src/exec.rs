@@ -356,7 +356,10 @@ impl<'a> Execution<'a> {
             if param.feed == Feed::GivenPart {
                 let size = param.dtype.size();
                 let place = given(2 * size).wrapping_add(param.offset);
-                let (from, to) = ((arg.cast_const(), size as isize), (place, 2 * size as isize));
+                let (from, to) = (
+                    (arg.cast_const(), size as isize),
+                    (place, 2 * size as isize),
+                );
                 // SAFETY: `n` elements each, in scratch and where the caller gave room for them.
                 unsafe { cast_block(param.dtype, from, param.dtype, to, n) };
             }

@@ -57,15 +57,15 @@ pub use cache::{Kernel, KernelCache};
 pub use call::UfuncCall;
 pub use dtype::{Casting, WeakKind, can_cast, promote, promote_weak};
 pub use element::Element;
-/// The Rust types of elements that the standard library lacks.
-pub use half::f16;
-pub use num_complex::{Complex32, Complex64};
 pub use engine::{Engine, EngineOptions, ReduceOp, Schedule, Target};
 pub use error::{ErrorKind, Result, RuntimeError};
 pub use fpe::{FpeCount, FpeMode, FpeReport};
+/// The Rust types of elements that the standard library lacks.
+pub use half::f16;
 pub use io::{check_save_path, io_reason, load, save, write_file};
 pub use kjit_driver::{CompileOptions, KernelSpec, Program};
 pub use methods::{Axis, Reduce};
+pub use num_complex::{Complex32, Complex64};
 pub use program::{RunOptions, format_array, generate, run};
 pub use report::{render_diagnostics, render_error};
 pub use schedule::Progress;

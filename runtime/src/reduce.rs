@@ -166,7 +166,10 @@ impl Job<'_> {
     }
 
     /// Reduces the leaves of one unit.
-    fn unit<T: Element + bytemuck::Pod, A: Accumulator<T>>(&self, elements: Range<usize>) -> Result<A> {
+    fn unit<T: Element + bytemuck::Pod, A: Accumulator<T>>(
+        &self,
+        elements: Range<usize>,
+    ) -> Result<A> {
         let mut tree = Tree::new();
         let mut leaves = |values: &[T], start: usize| {
             for (i, leaf) in values.chunks(LEAF).enumerate() {

@@ -280,7 +280,11 @@ impl LowerComplex<'_> {
             }
             Opcode::Div => self.divide(x, y),
             Opcode::Min | Opcode::Max => {
-                let keeps = if op == Opcode::Min { Opcode::Le } else { Opcode::Ge };
+                let keeps = if op == Opcode::Min {
+                    Opcode::Le
+                } else {
+                    Opcode::Ge
+                };
                 let [nan_re, nan_im] = x.map(|v| self.b.binary(Opcode::Ne, v, v));
                 let nan = self.b.binary(Opcode::Or, nan_re, nan_im);
                 let ordered = self.compare(keeps, x, y);
@@ -308,7 +312,11 @@ impl LowerComplex<'_> {
                 [apart, self.b.binary(Opcode::And, equal, tied)]
             }
         };
-        let joined = if op == Opcode::Eq { Opcode::And } else { Opcode::Or };
+        let joined = if op == Opcode::Eq {
+            Opcode::And
+        } else {
+            Opcode::Or
+        };
         self.b.binary(joined, re, im)
     }
 

@@ -38,8 +38,7 @@ pub fn half_as_u16(func: &mut Function) -> bool {
             data.op,
             Opcode::Const | Opcode::Select | Opcode::Bitcast | Opcode::Splat
         );
-        computes |=
-            data.op.is_pure() && !moves && data.args.iter().chain(&data.results).any(half);
+        computes |= data.op.is_pure() && !moves && data.args.iter().chain(&data.results).any(half);
     });
     if computes {
         return false;
@@ -50,10 +49,14 @@ pub fn half_as_u16(func: &mut Function) -> bool {
             (*dtype, changed) = (DType::U16, true);
         }
     };
-    func.values.iter_mut().for_each(|v| replace(&mut v.ty.dtype));
+    func.values
+        .iter_mut()
+        .for_each(|v| replace(&mut v.ty.dtype));
     func.arrays.iter_mut().for_each(|a| replace(&mut a.dtype));
     func.locals.iter_mut().for_each(|l| replace(&mut l.dtype));
-    func.results.iter_mut().for_each(|ty| replace(&mut ty.dtype));
+    func.results
+        .iter_mut()
+        .for_each(|ty| replace(&mut ty.dtype));
     for data in &mut func.insts {
         match &mut data.imm {
             Imm::DType(dtype) => replace(dtype),

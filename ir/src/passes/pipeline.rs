@@ -77,7 +77,7 @@ pub fn lower_numbers(func: Function) -> Function {
     if func.values.iter().all(|v| plain(v.ty.dtype))
         && func.arrays.iter().all(|a| plain(a.dtype))
         && func.locals.iter().all(|l| plain(l.dtype))
-     {
+    {
         return func;
     }
     let mut func = func;

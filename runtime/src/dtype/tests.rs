@@ -76,7 +76,17 @@ fn casts_are_the_irs() {
         match from {
             DType::F32 => values.extend([f32::NAN, -0.0, 1e30, f32::NEG_INFINITY].map(Scalar::f32)),
             // The last two would be rounded twice on the way through f32.
-            DType::F64 => values.extend([f64::NAN, -0.0, 1e300, 16777217.0, 1.000488281250001, 5.960464477539064e-8].map(Scalar::f64)),
+            DType::F64 => values.extend(
+                [
+                    f64::NAN,
+                    -0.0,
+                    1e300,
+                    16777217.0,
+                    1.000488281250001,
+                    5.960464477539064e-8,
+                ]
+                .map(Scalar::f64),
+            ),
             DType::F16 => {
                 let bits = [0x7e00, 0x8000, 0x7c00, 0xfc00, 1, 0x3ff, 0x7bff];
                 values.extend(bits.map(|b| Scalar::from_bits(from, b)));

@@ -284,7 +284,7 @@ impl Evaluator<'_> {
             .help("multiply and sum arrays of other shapes: sum(x * y)")
             .at(loc));
         }
-        let dtype = promote(x.dtype(), y.dtype()).filter(|d| *d != DType::Bool && d.is_supported());
+        let dtype = promote(x.dtype(), y.dtype()).filter(|d| *d != DType::Bool);
         let dtype = dtype.ok_or_else(|| {
             RuntimeError::dtype(format!(
                 "dot is not defined for {} and {}",
@@ -328,9 +328,6 @@ fn is_number(value: &Value) -> bool {
 /// An array or number of a dtype that can be computed with.
 fn checked(function: &str, value: Option<Value>, loc: Loc) -> Result<Value> {
     match value {
-        Some(Value::Array(lazy)) if !lazy.dtype().is_supported() => {
-            Err(super::elementwise::reserved(lazy.dtype()).at(loc))
-        }
         Some(value @ Value::Array(_)) => Ok(value),
         Some(value) if is_number(&value) => Ok(value),
         Some(value) => Err(not_an_array(function, &value, loc)),

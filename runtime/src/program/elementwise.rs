@@ -52,9 +52,7 @@ impl Evaluator<'_> {
                 Some(promote_weak(x, kind))
             }
         };
-        let common = common
-            .filter(|d| d.is_supported())
-            .ok_or_else(|| undefined(&a, &b))?;
+        let common = common.ok_or_else(|| undefined(&a, &b))?;
         let dtype = compute_dtype(op, common).ok_or_else(|| undefined(&a, &b))?;
         let result = if op.is_comparison() {
             DType::Bool
@@ -83,9 +81,7 @@ impl Evaluator<'_> {
             (UnaryOp::Neg, Value::Float(x)) => Ok(Value::Float(-x)),
             (UnaryOp::Not, Value::Int(n)) => Ok(Value::Int(!n)),
             (_, Value::Scalar(s)) => Ok(Value::Scalar(scalar::unary(op, s, loc)?)),
-            (_, Value::Array(lazy))
-                if opcode.domain().contains(lazy.dtype()) && lazy.dtype().is_supported() =>
-            {
+            (_, Value::Array(lazy)) if opcode.domain().contains(lazy.dtype()) => {
                 let (shape, dtype) = (lazy.shape().to_vec(), lazy.dtype());
                 self.lazy(Op::Unary(op), vec![Operand::Lazy(lazy)], shape, dtype, loc)
             }
@@ -103,15 +99,12 @@ impl Evaluator<'_> {
 
     /// `x as dtype`
     pub(super) fn cast(&self, x: Value, dtype: DType, loc: Loc) -> Result<Value> {
-        if !dtype.is_supported() {
-            return Err(reserved(dtype).at(loc));
-        }
         match x {
             Value::Int(_) | Value::Float(_) | Value::Scalar(_) => {
                 Ok(Value::Scalar(scalar::cast_weak(&x, dtype, loc)?))
             }
             Value::Array(lazy) if lazy.dtype() == dtype => Ok(Value::Array(lazy)),
-            Value::Array(lazy) if lazy.dtype().is_supported() => {
+            Value::Array(lazy) => {
                 let shape = lazy.shape().to_vec();
                 self.lazy(
                     Op::Cast(dtype),
@@ -138,9 +131,6 @@ impl Evaluator<'_> {
             .iter()
             .zip(&signature.inputs)
             .map(|(arg, (parameter, _))| match arg_type(arg) {
-                Some(ArgType::Typed(dtype)) if !dtype.is_supported() => {
-                    Err(reserved(dtype).at(loc))
-                }
                 Some(ty) => Ok(ty),
                 None => Err(RuntimeError::dtype(format!(
                     "{name} takes numbers or arrays for {parameter}, not {}",
@@ -241,23 +231,16 @@ pub(super) fn arg_type(value: &Value) -> Option<ArgType> {
     }
 }
 
-/// Error for a dtype that has its place in the tables and no more.
-pub(super) fn reserved(dtype: DType) -> RuntimeError {
-    RuntimeError::dtype(format!(
-        "{dtype} is reserved: kernels cannot compute with it yet"
-    ))
-    .help("use f32 or f64")
-}
-
 /// The dtype an operator computes in, given what its operands promote to.
 fn compute_dtype(op: BinaryOp, common: DType) -> Option<DType> {
     let is_bool = common == DType::Bool;
     match op {
+        BinaryOp::Rem if common.is_complex() => None,
         BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Div | BinaryOp::Rem => {
             (!is_bool).then_some(common)
         }
         BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => {
-            (!common.is_float()).then_some(common)
+            (common.is_int() || is_bool).then_some(common)
         }
         BinaryOp::Shl | BinaryOp::Shr => common.is_int().then_some(common),
         BinaryOp::And | BinaryOp::Or => is_bool.then_some(common),

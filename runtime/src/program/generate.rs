@@ -126,11 +126,7 @@ fn named_argument(name: &str, text: &str) -> Result<HostExpr> {
     match DType::from_name(text) {
         Some(dtype) => Ok(expr(HostExprKind::DType(dtype))),
         None => {
-            let names: Vec<&str> = DType::ALL
-                .iter()
-                .filter(|d| d.is_supported())
-                .map(|d| d.name())
-                .collect();
+            let names: Vec<&str> = DType::ALL.iter().map(|d| d.name()).collect();
             Err(RuntimeError::dtype(format!("there is no dtype {text}"))
                 .help(format!("dtypes are {}", names.join(", "))))
         }

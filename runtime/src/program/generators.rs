@@ -1,7 +1,7 @@
 //! Arrays out of nothing: `zeros ones full arange linspace uniform normal` and array literals. All but
 //! the literals are expressions of the element's index, so that they fuse with what uses them.
 
-use super::elementwise::{arg_type, reserved};
+use super::elementwise::arg_type;
 use super::limits::check_shape;
 use super::value::{Lazy, Op, Operand, Value};
 use super::{Evaluator, integer_value, scalar};
@@ -46,7 +46,6 @@ impl Evaluator<'_> {
             (None, Some(ArgType::Weak(WeakKind::Int))) => DType::I64,
             (None, _) => DType::F64,
         };
-        supported(dtype, loc)?;
         let element = match value {
             Value::Int(_) | Value::Float(_) | Value::Scalar(_) => {
                 scalar::cast_weak(value, dtype, loc)?
@@ -79,7 +78,6 @@ impl Evaluator<'_> {
         };
         let (count, natural) = arange_extent(&start, &stop, &step, loc)?;
         let dtype = dtype.unwrap_or(natural);
-        supported(dtype, loc)?;
         if dtype == DType::Bool {
             return Err(RuntimeError::dtype("arange does not make bools").at(loc));
         }
@@ -274,14 +272,6 @@ fn float_function(name: &str, dtype: Option<DType>, loc: Loc) -> Result<(String,
         ))
         .help(format!("convert them: .. as {dtype}"))
         .at(loc)),
-    }
-}
-
-fn supported(dtype: DType, loc: Loc) -> Result<()> {
-    if dtype.is_supported() {
-        Ok(())
-    } else {
-        Err(reserved(dtype).at(loc))
     }
 }
 

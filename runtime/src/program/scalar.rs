@@ -14,6 +14,18 @@ pub(crate) fn adopt(value: &Value, dtype: DType, loc: Loc) -> Result<Scalar> {
             .at(loc)
     };
     match (value, dtype) {
+        (Value::Int(_) | Value::Float(_), DType::C64 | DType::C128) => {
+            let part = dtype.part().unwrap_or(dtype);
+            cast(adopt(value, part, loc)?, dtype, loc)
+        }
+        (Value::Int(n), DType::F16) => adopt(&Value::Float(*n as f64), dtype, loc),
+        (Value::Float(x), DType::F16) => {
+            let narrow = Scalar::f16(*x);
+            if narrow.to_f64().is_infinite() && x.is_finite() {
+                return Err(unfit(format!("{x:?}"), "numbers up to 65504".into()));
+            }
+            Ok(narrow)
+        }
         (Value::Int(n), DType::F32) => Ok(Scalar::f32(*n as f32)),
         (Value::Int(n), DType::F64) => Ok(Scalar::f64(*n as f64)),
         (Value::Int(n), _) if dtype.is_int() => {
@@ -78,6 +90,7 @@ pub(crate) fn cast_weak(value: &Value, dtype: DType, loc: Loc) -> Result<Scalar>
 pub(crate) fn binary(op: BinaryOp, a: Scalar, b: Scalar, loc: Loc) -> Result<Scalar> {
     // The IR has no float remainder (it is a library function): Rust's `%` is the same exact one.
     match (op, a.dtype()) {
+        (BinaryOp::Rem, DType::F16) => return Ok(Scalar::f16(a.to_f64() % b.to_f64())),
         (BinaryOp::Rem, DType::F32) => return Ok(Scalar::f32(a.as_f32() % b.as_f32())),
         (BinaryOp::Rem, DType::F64) => return Ok(Scalar::f64(a.as_f64() % b.as_f64())),
         _ => {}

@@ -1,7 +1,10 @@
 //! Kernels over every kind of layout, on every kind of code and schedule.
 
 use super::Rng;
-use crate::{Array, Complex32, Element, Engine, f16, EngineOptions, Kernel, ReduceOp, Schedule, SliceIndex, Target};
+use crate::{
+    Array, Complex32, Element, Engine, EngineOptions, Kernel, ReduceOp, Schedule, SliceIndex,
+    Target, f16,
+};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, Opcode, Trap, TrapKind,
     Type, passes,
@@ -393,7 +396,9 @@ fn half_and_complex_operands_convert() {
     let values: Vec<f16> = (0..100).map(|n| f16::from_f32(n as f32 / 8.0)).collect();
     let half = Array::from_vec(values, &[100]).unwrap();
     let wide: Vec<f32> = (0..100).map(|n| n as f32 / 8.0).collect();
-    let outs = engine.call(&kernel, &[half], &[100], &[DType::F32]).unwrap();
+    let outs = engine
+        .call(&kernel, &[half], &[100], &[DType::F32])
+        .unwrap();
     assert_eq!(outs[0].to_vec::<f32>().unwrap(), wide);
     let complex = Array::zeros(DType::C64, &[100]).unwrap();
     let error = engine.call(&kernel, &[complex], &[100], &[DType::F32]);
@@ -402,7 +407,9 @@ fn half_and_complex_operands_convert() {
         "input `x` of copy is f32, not c64"
     );
     let mut outs = [Array::zeros(DType::C64, &[100]).unwrap()];
-    engine.call_into(&kernel, &outs_of(&wide), &mut outs).unwrap();
+    engine
+        .call_into(&kernel, &outs_of(&wide), &mut outs)
+        .unwrap();
     let expected: Vec<Complex32> = wide.iter().map(|x| Complex32::new(*x, 0.0)).collect();
     assert_eq!(outs[0].to_vec::<Complex32>().unwrap(), expected);
 }
@@ -422,7 +429,7 @@ fn complex_operands_are_bound_by_parts() {
     let (a, c) = (b.load(x), b.load(y));
     let value = b.binary(Opcode::Mul, a, c);
     b.store(z, value);
-    let kernel = Kernel::new(kjit_ir::passes::lower_numbers(b.ret(&[])));
+    let kernel = Kernel::new(passes::lower_numbers(b.ret(&[])));
     for engine in engines() {
         for n in [1usize, 7, 64, 5001] {
             let numbers: Vec<Complex32> = (0..2 * n)
@@ -435,7 +442,9 @@ fn complex_operands_are_bound_by_parts() {
                 step: -2,
             };
             let backwards = all.slice(&[back]).unwrap();
-            let first = all.slice(&[SliceIndex::range(Some(0), Some(n as i64))]).unwrap();
+            let first = all
+                .slice(&[SliceIndex::range(Some(0), Some(n as i64))])
+                .unwrap();
             let real = Array::from_vec((0..n).map(|i| i as i16 % 9).collect(), &[n]).unwrap();
             let one = Array::from_vec(vec![Complex32::new(0.0, 2.0)], &[1]).unwrap();
             for other in [&backwards, &first, &real, &one] {
@@ -450,8 +459,7 @@ fn complex_operands_are_bound_by_parts() {
                 engine.call_into(&kernel, &inputs, &mut outs).unwrap();
                 let doubled = outs[0].cast(DType::C64).unwrap();
                 assert_eq!(doubled.to_vec::<Complex32>().unwrap(), expected);
-                let largest =
-                    engine.reduce_call(&kernel, &inputs, &[n], DType::C64, ReduceOp::Max);
+                let largest = engine.reduce_call(&kernel, &inputs, &[n], DType::C64, ReduceOp::Max);
                 let order = |x: &&Complex32, y: &&Complex32| {
                     x.re.total_cmp(&y.re).then(x.im.total_cmp(&y.im))
                 };

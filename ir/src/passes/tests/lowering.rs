@@ -47,7 +47,10 @@ fn check(before: &Function, after: &Function, inputs: &[Vec<Scalar>], lanes: usi
         let given: Vec<Scalar> = inputs.iter().map(|i| i[element]).collect();
         panic!("array {array}: {g:?}, not {e:?} of {given:?}\nbefore:\n{before}\nafter:\n{after}");
     }
-    assert_eq!(got.traps, expected.traps, "before:\n{before}\nafter:\n{after}");
+    assert_eq!(
+        got.traps, expected.traps,
+        "before:\n{before}\nafter:\n{after}"
+    );
 }
 
 /// What no backend computes with is gone, but for f16 in storage.
@@ -67,7 +70,9 @@ fn check_dtypes(func: &Function) {
 fn random_functions() {
     let mut state = 99u64;
     let mut next = move || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (state >> 33) as u32
     };
     let dtypes = [DType::F16, DType::C64, DType::C128, DType::F32, DType::F64];
@@ -124,11 +129,23 @@ fn every_operation_on_edges() {
     .map(|b| Scalar::from_bits(DType::F16, b as u128))
     .collect();
     let parts = |d: DType| -> Vec<Scalar> {
-        let all = [0.0, -0.0, 1.0, -2.5, 1e-30, 3e38, f64::INFINITY, -f64::INFINITY, f64::NAN];
+        let all = [
+            0.0,
+            -0.0,
+            1.0,
+            -2.5,
+            1e-30,
+            3e38,
+            f64::INFINITY,
+            -f64::INFINITY,
+            f64::NAN,
+        ];
         let part = d.part().unwrap_or(d);
         let all = all.map(|x| eval(Opcode::Cast, Some(part), &[Scalar::f64(x)]).unwrap());
         let pairs = all.iter().flat_map(|re| all.iter().map(|im| (*re, *im)));
-        pairs.map(|(re, im)| Scalar::complex(re, im).unwrap()).collect()
+        pairs
+            .map(|(re, im)| Scalar::complex(re, im).unwrap())
+            .collect()
     };
     for (dtype, values) in [
         (DType::F16, half),
@@ -180,13 +197,24 @@ fn casts_to_half_around_every_middle() {
     let mut values = Vec::new();
     for bits in 0..0x7c00u16 {
         let value = |b: u16| Scalar::from_bits(DType::F16, b as u128).to_f64();
-        let high = if bits == 0x7bff { 65536.0 } else { value(bits + 1) };
+        let high = if bits == 0x7bff {
+            65536.0
+        } else {
+            value(bits + 1)
+        };
         let middle = (value(bits) + high) / 2.0;
         // For an f64, just off the middle is far nearer than an f32 can be.
         let sign = if bits % 2 == 0 { 1.0 } else { -1.0 };
         values.extend([middle.next_down(), middle, middle.next_up()].map(|x| x * sign));
     }
-    values.extend([f64::MAX, f64::MIN, f64::MIN_POSITIVE, 65520.0, 1e-46, -1e-46]);
+    values.extend([
+        f64::MAX,
+        f64::MIN,
+        f64::MIN_POSITIVE,
+        65520.0,
+        1e-46,
+        -1e-46,
+    ]);
     let wide: Vec<Scalar> = values.iter().map(|x| Scalar::f64(*x)).collect();
     let single = |x: &f64| {
         let x = *x as f32;
