@@ -476,7 +476,7 @@ fn check_rules(
     }
     for (param, from) in ins.zip(inputs) {
         let to = argument_dtype(param);
-        if *from != to && (!from.is_supported() || !can_cast(*from, to, rules.0)) {
+        if *from != to && !can_cast(*from, to, rules.0) {
             return Err(RuntimeError::dtype(format!(
                 "input `{}` of {name} is {to}, not {from}",
                 param.name
@@ -486,7 +486,7 @@ fn check_rules(
     }
     for (param, to) in outs.zip(outputs) {
         let from = argument_dtype(param);
-        if from != *to && (!to.is_supported() || !can_cast(from, *to, rules.1)) {
+        if from != *to && !can_cast(from, *to, rules.1) {
             return Err(RuntimeError::dtype(format!(
                 "output `{}` of {name} is {from} and does not go into an array of {to}",
                 param.name

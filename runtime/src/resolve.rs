@@ -193,7 +193,7 @@ fn laid_down(signature: &Signature, dtypes: &[Option<DType>]) -> Result<Vec<Opti
             TypeSpec::Part(_) | TypeSpec::ComplexOf(_) => {}
             TypeSpec::Generic(g) => {
                 let (parameter, class) = &signature.generics[g];
-                if !class.contains(dtype) || !dtype.is_supported() {
+                if !class.contains(dtype) {
                     return Err(RuntimeError::dtype(format!(
                         "{name} has no instance with {operand}: {dtype}, since {parameter} must be {}",
                         members(*class)
@@ -217,7 +217,7 @@ fn laid_down(signature: &Signature, dtypes: &[Option<DType>]) -> Result<Vec<Opti
 
 /// The dtype itself if it is in the class, else the smallest member to which it casts safely.
 fn smallest_member(class: Class, dtype: DType, suits: impl Fn(DType) -> bool) -> Option<DType> {
-    let fits = |d: DType| class.contains(d) && d.is_supported() && suits(d);
+    let fits = |d: DType| class.contains(d) && suits(d);
     if fits(dtype) {
         return Some(dtype);
     }
@@ -298,7 +298,7 @@ pub fn types(signature: &Signature) -> Vec<String> {
             .flat_map(|known| {
                 NUMPY_ORDER
                     .into_iter()
-                    .filter(|d| class.contains(*d) && d.is_supported())
+                    .filter(|d| class.contains(*d))
                     .map(|d| known.iter().copied().chain([d]).collect())
             })
             .collect();
@@ -398,7 +398,7 @@ pub fn of_outputs(signature: &Signature, dtype: DType) -> Vec<Option<DType>> {
 fn members(class: Class) -> String {
     let members: Vec<&str> = DType::ALL
         .iter()
-        .filter(|d| class.contains(**d) && d.is_supported())
+        .filter(|d| class.contains(**d))
         .map(|d| d.name())
         .collect();
     match members.as_slice() {
