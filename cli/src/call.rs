@@ -1,6 +1,7 @@
 //! `kjit call`: calls one ufunc on numbers and files.
 
-use crate::options::EngineArgs;
+use crate::call_options::CallOptions;
+use crate::options::{EngineArgs, FpeArg, warn};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, read_source};
 use crate::run::print_times;
@@ -30,7 +31,12 @@ pub struct Args {
     #[arg(short = 'o', long = "out", value_name = "OUT")]
     out: Vec<String>,
     #[command(flatten)]
+    options: CallOptions,
+    #[command(flatten)]
     engine: EngineArgs,
+    /// What to do about divisions by zero, invalid values and overflows
+    #[arg(long, value_enum)]
+    fpe: Option<FpeArg>,
     /// Print compile, run and transfer times and the bandwidth to stderr
     #[arg(long)]
     time: bool,
@@ -45,9 +51,14 @@ pub fn main(args: Args) -> Outcome {
         .map_err(|list| Failure::diagnostics(&list, &source))
         .map(Arc::new)?;
     let ufunc = Ufunc::new(&program, &args.ufunc).map_err(runtime)?;
-    if !args.out.is_empty() && args.out.len() != ufunc.nout() {
+    let nout = if args.options.is_method() {
+        1
+    } else {
+        ufunc.nout()
+    };
+    if !args.out.is_empty() && args.out.len() != nout {
         let plural = |n: usize| if n == 1 { "" } else { "s" };
-        let (outputs, files) = (ufunc.nout(), args.out.len());
+        let (outputs, files) = (nout, args.out.len());
         return Err(Failure::with_help(
             format!(
                 "{} has {outputs} output{} but {files} file{} given",
@@ -70,21 +81,22 @@ pub fn main(args: Args) -> Outcome {
     for path in &args.out {
         kjit::check_save_path(path).map_err(runtime)?;
     }
-    let engine = args.engine.engine()?;
+    let engine = args.engine.engine_with(args.fpe)?;
     let values = args
         .args
         .iter()
         .map(|text| parse_arg(text, &engine, &program))
         .collect::<Result<Vec<_>, _>>()?;
     let progress = Progress::start(&engine);
-    let results = ufunc.call(&engine, &values);
+    let results = args
+        .options
+        .run(&ufunc, &engine, &program, &values, &runtime);
     progress.finish();
-    let results = results
-        .and_then(|list| {
-            list.iter()
-                .map(Array::to_host)
-                .collect::<Result<Vec<_>, _>>()
-        })
+    warn(&engine)?;
+    let results = results?
+        .iter()
+        .map(Array::to_host)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(runtime)?;
     if args.out.is_empty() {
         let mut out = std::io::stdout().lock();
@@ -106,7 +118,7 @@ pub fn main(args: Args) -> Outcome {
 }
 
 /// An argument of the command line as an argument of the call.
-fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, Failure> {
+pub fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, Failure> {
     if let Ok(value) = text.replace('_', "").parse::<i128>() {
         return Ok(Arg::Int(value));
     }

@@ -135,7 +135,8 @@ pub fn unknown_ufunc(program: &Program, name: &str) -> Failure {
     )
 }
 
-fn parse_dtype(name: &str) -> Result<DType, Failure> {
+/// The dtype of that name.
+pub fn parse_dtype(name: &str) -> Result<DType, Failure> {
     DType::from_name(name).ok_or_else(|| {
         let all: Vec<&str> = DType::ALL.iter().map(|d| d.name()).collect();
         Failure::with_help(

@@ -4,6 +4,7 @@
 //! 2: wrong usage.
 
 mod call;
+mod call_options;
 mod check;
 mod emit;
 mod fmt;

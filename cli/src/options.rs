@@ -1,8 +1,9 @@
 //! Options that several subcommands share: where and how to run.
 
-use crate::report::Failure;
+use crate::report::{Failure, Outcome};
 use clap::{Args, ValueEnum};
-use kjit::{Engine, EngineOptions, Schedule, Target};
+use kjit::{Engine, EngineOptions, FpeMode, Schedule, Target};
+use std::io::Write;
 
 /// Where and how to run.
 #[derive(Args, Debug, Clone)]
@@ -51,9 +52,31 @@ pub enum ScheduleArg {
     Guided,
 }
 
+/// `--fpe`
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FpeArg {
+    /// Say so on stderr, and go on
+    Warn,
+    /// Stop with an error
+    Raise,
+}
+
+/// Prints what the engine has to warn of, a line each.
+pub fn warn(engine: &Engine) -> Outcome {
+    for warning in engine.take_warnings() {
+        writeln!(std::io::stderr(), "warning: {warning}")?;
+    }
+    Ok(())
+}
+
 impl EngineArgs {
     /// The engine these options ask for.
     pub fn engine(&self) -> Result<Engine, Failure> {
+        self.engine_with(None)
+    }
+
+    /// The same, with what becomes of status flags.
+    pub fn engine_with(&self, fpe: Option<FpeArg>) -> Result<Engine, Failure> {
         let options = EngineOptions {
             target: match self.target {
                 TargetArg::Cpu | TargetArg::Interp | TargetArg::Scalar => Target::Cpu,
@@ -70,7 +93,11 @@ impl EngineArgs {
             fast: self.fast,
             interp: self.target == TargetArg::Interp,
             scalar: self.target == TargetArg::Scalar,
-            ..EngineOptions::default()
+            fpe: match fpe {
+                None => FpeMode::Ignore,
+                Some(FpeArg::Warn) => FpeMode::Warn,
+                Some(FpeArg::Raise) => FpeMode::Raise,
+            },
         };
         Engine::new(options).map_err(|error| Failure::runtime(&error, None))
     }

@@ -1,6 +1,6 @@
 //! `kjit run`: executes the `main` of a file.
 
-use crate::options::EngineArgs;
+use crate::options::{EngineArgs, FpeArg, warn};
 use crate::progress::Progress;
 use crate::report::{Failure, Outcome, read_source};
 use kjit::{Engine, Program, RunOptions, Stats};
@@ -15,6 +15,9 @@ pub struct Args {
     file: String,
     #[command(flatten)]
     engine: EngineArgs,
+    /// What to do about divisions by zero, invalid values and overflows
+    #[arg(long, value_enum)]
+    fpe: Option<FpeArg>,
     /// Set a `param` of the program: -p n=1e8
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
     params: Vec<(String, String)>,
@@ -41,7 +44,7 @@ pub fn main(args: Args) -> Outcome {
     let source = read_source(&args.file)?;
     let program =
         Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
-    let engine = args.engine.engine()?;
+    let engine = args.engine.engine_with(args.fpe)?;
     let mut out = BufWriter::new(std::io::stdout());
     let progress = Progress::start(&engine);
     let result = kjit::run(
@@ -55,6 +58,7 @@ pub fn main(args: Args) -> Outcome {
     );
     progress.finish();
     out.flush()?;
+    warn(&engine)?;
     result.map_err(|error| Failure::runtime(&error, Some(&source)))?;
     if args.time {
         print_times(&engine.stats(), &engine, started)?;

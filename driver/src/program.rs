@@ -3,11 +3,13 @@
 use kjit_frontend::{CheckedModule, Diagnostic, Source};
 use kjit_ir::{FusedExpr, HostProgram, Signature};
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-/// A source file that passed the front end.
+/// A source file that passed the front end; clones share what it found.
+#[derive(Clone)]
 pub struct Program {
     source: Source,
-    checked: CheckedModule,
+    checked: Arc<CheckedModule>,
     id: u64,
 }
 
@@ -25,7 +27,7 @@ impl Program {
         source.text.hash(&mut hasher);
         Ok(Program {
             source,
-            checked,
+            checked: Arc::new(checked),
             id: hasher.finish(),
         })
     }

@@ -81,6 +81,7 @@ macro_rules! builtins {
 
 builtins! {
     "abs"      Number X => PartOfT, Code::Parts(Parts::Abs, Some(Opcode::Abs)), "absolute value; of a complex number a real one";
+    "+"        Number AB => T, Op(Opcode::Add), "sum; a name for `sum` and `cumsum`, which source text cannot write";
     "sqrt"     Float X => T, Op(Opcode::Sqrt), "square root, correctly rounded";
     "floor"    Float X => T, Op(Opcode::Floor), "largest integral value not above";
     "ceil"     Float X => T, Op(Opcode::Ceil), "smallest integral value not below";
@@ -160,12 +161,18 @@ impl Builtin {
             },
             inputs: inputs?,
             outputs: vec![("out".to_string(), spec(self.result)?)],
-            identity: None,
-            reorderable: matches!(self.name, "min" | "max" | "fmin" | "fmax"),
+            identity: (self.name == "+").then_some(0.0),
+            reorderable: matches!(self.name, "+" | "min" | "max" | "fmin" | "fmax"),
             core: None,
             loc: Loc::default(),
         })
     }
+}
+
+/// The names that source text can write.
+pub fn names<'a>() -> impl Iterator<Item = &'a str> {
+    let names = BUILTINS.iter().map(|b| b.name);
+    names.filter(|name| name.starts_with(char::is_alphabetic))
 }
 
 /// The built-in function of that name.

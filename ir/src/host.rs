@@ -105,6 +105,8 @@ pub enum HostExprKind {
     Bool(bool),
     /// `"text"`
     Str(String),
+    /// `none`, as a value of `axis`: no single axis, all of them.
+    None,
     /// A dtype used as an argument: `zeros(3, dtype = f32)`.
     DType(DType),
     /// A variable.
@@ -267,10 +269,11 @@ host_fns! {
     Linspace "linspace" 3..=3 ["dtype"] "`linspace(start, stop, n)`: n evenly spaced values, both ends included.";
     Uniform  "uniform"  1..=1 ["seed", "dtype"] "Philox4x32-10 uniform numbers in [0, 1) of a shape; element i depends on seed and i alone; f64 unless `dtype` says f32.";
     Normal   "normal"   1..=1 ["seed", "dtype"] "Philox4x32-10 standard normal numbers of a shape; element i depends on seed and i alone.";
-    Sum      "sum"      1..=1 []  "Sum of all elements, on a tree that depends on the length alone.";
-    Mean     "mean"     1..=1 []  "Mean of all elements.";
-    Min      "min"      1..=1 []  "Smallest element (NaN if any is NaN).";
-    Max      "max"      1..=1 []  "Largest element (NaN if any is NaN).";
+    Sum      "sum"      1..=1 ["axis", "keepdims"] "Sum of all elements, or of those along axes, on a tree that depends on the length alone.";
+    Mean     "mean"     1..=1 ["axis", "keepdims"] "Mean of all elements, or of those along axes.";
+    Min      "min"      1..=1 ["axis", "keepdims"] "Smallest element (NaN if any is NaN), of all or along axes.";
+    Max      "max"      1..=1 ["axis", "keepdims"] "Largest element (NaN if any is NaN), of all or along axes.";
+    CumSum   "cumsum"   1..=1 ["axis"] "Sums of the elements up to each one, along an axis (the first unless `axis` says otherwise).";
     ArgMin   "argmin"   1..=1 []  "Index of the first smallest element (of the first NaN if any).";
     ArgMax   "argmax"   1..=1 []  "Index of the first largest element (of the first NaN if any).";
     Dot      "dot"      2..=2 []  "Sum of products of two 1-D arrays.";

@@ -8,15 +8,12 @@ use crate::resolve::ItemRef;
 use crate::resolve::suggest::{did_you_mean, nearest};
 use crate::source::Span;
 use kjit_ir::DType;
-use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn};
+use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn, UfuncMethod};
 
 /// Functions that have their place in the language and come later.
 const RESERVED: &[&str] = &[
-    "matmul", "fft", "ifft", "rfft", "irfft", "cumsum", "sort", "argsort", "median", "std", "var",
+    "matmul", "fft", "ifft", "rfft", "irfft", "sort", "argsort", "median", "std", "var",
 ];
-
-/// Methods of ufuncs that come later.
-const UFUNC_METHODS: &[&str] = &["reduce", "accumulate", "reduceat", "outer", "at"];
 
 impl<'a> Host<'a, '_> {
     pub(super) fn is_function(&self, name: &str) -> bool {
@@ -40,42 +37,28 @@ impl<'a> Host<'a, '_> {
             );
             return self.wrong(span);
         }
-        if let Some(ast::Expr {
-            kind: ast::ExprKind::Name(ufunc),
-            ..
-        }) = receiver
-            && matches!(
-                self.items.names.get(ufunc.as_str()),
-                Some(ItemRef::Function(_))
-            )
-            && !self.scope.contains_key(ufunc.as_str())
-            && UFUNC_METHODS.contains(&name.name.as_str())
+        if let Some(receiver) = receiver
+            && let Some(ufunc) = self.ufunc_name(receiver)
+            && let Some(method) = UfuncMethod::from_name(&name.name)
         {
-            self.error(
-                Code::NotSupportedYet,
-                name.span,
-                format!("the ufunc method `{}` is not supported yet", name.name),
-                "reserved for a later version",
-                "reduce whole arrays with `sum`, `min` or `max`",
-            );
-            return self.wrong(span);
+            return self.method(ufunc, receiver.span, method, args, span);
         }
+        let count = usize::from(receiver.is_some());
+        let count = count + args.iter().filter(|a| a.name.is_none()).count();
+        let known = self.named_arguments(&name.name, count);
         let mut positional: Vec<HostExpr> = receiver.into_iter().map(|r| self.expr(r)).collect();
         let mut named: Vec<(&'a ast::Ident, HostExpr)> = Vec::new();
-        let known: &[&str] = HostFn::from_name(&name.name).map_or(&[], |f| f.named());
         let mut wrong = false;
         for arg in args {
             match &arg.name {
-                None if known.contains(&"dtype") && self.names_dtype(&arg.value) => {
+                None if known.iter().any(|k| k == "dtype") && self.names_dtype(&arg.value) => {
                     // Named, it would be right: it does not count as an argument too many.
                     self.expr(&arg.value);
                     wrong = true;
                 }
                 None => positional.push(self.expr(&arg.value)),
                 // The unknown name is the mistake, not its value.
-                Some(label)
-                    if !known.contains(&label.name.as_str()) && self.names_dtype(&arg.value) =>
-                {
+                Some(label) if !known.contains(&label.name) && self.names_dtype(&arg.value) => {
                     let value = self.wrong(arg.value.span);
                     named.push((label, value));
                 }
@@ -91,28 +74,9 @@ impl<'a> Host<'a, '_> {
         let Some(callee) = self.callee(name, positional.len(), span) else {
             return self.wrong(span);
         };
-        let known: &[&str] = match &callee {
-            HostCallee::Builtin(f) => f.named(),
-            HostCallee::Elementwise(_) => &[],
-            HostCallee::Method(_, method) => method.named(),
-        };
-        self.check_named(&name.name, known, &named);
+        self.check_named(&name.name, &known, &named);
         if let HostCallee::Elementwise(_) = callee {
-            for arg in &positional {
-                if let HostExprKind::Str(_) | HostExprKind::Tuple(_) = arg.kind {
-                    let at = Span {
-                        start: arg.loc.start,
-                        end: arg.loc.end,
-                    };
-                    self.error(
-                        Code::Mismatch,
-                        at,
-                        format!("`{}` takes numbers or arrays", name.name),
-                        "neither",
-                        "pass a number or an array",
-                    );
-                }
-            }
+            self.must_be_numbers(&name.name, &positional);
         }
         let named = named
             .into_iter()
@@ -129,6 +93,36 @@ impl<'a> Host<'a, '_> {
         }
     }
 
+    /// The named arguments that a call of this name with that many positional arguments takes.
+    fn named_arguments(&self, name: &str, n: usize) -> Vec<String> {
+        if !self.items.names.contains_key(name)
+            && let Some(f) = HostFn::from_name(name)
+            && !(builtins::find(name).is_some() && n >= 2)
+        {
+            return f.named().iter().map(|k| k.to_string()).collect();
+        }
+        self.call_arguments(name)
+    }
+
+    /// Text and tuples are no arguments of element-wise functions.
+    pub(super) fn must_be_numbers(&mut self, name: &str, args: &[HostExpr]) {
+        for arg in args {
+            if let HostExprKind::Str(_) | HostExprKind::Tuple(_) = arg.kind {
+                let at = Span {
+                    start: arg.loc.start,
+                    end: arg.loc.end,
+                };
+                self.error(
+                    Code::Mismatch,
+                    at,
+                    format!("`{name}` takes numbers or arrays"),
+                    "neither",
+                    "pass a number or an array",
+                );
+            }
+        }
+    }
+
     /// Is this the name of a type and of nothing else?
     fn names_dtype(&self, e: &ast::Expr) -> bool {
         match &e.kind {
@@ -142,9 +136,21 @@ impl<'a> Host<'a, '_> {
     }
 
     /// The value of a named argument; `dtype` takes the name of a type.
-    fn named_value(&mut self, label: &ast::Ident, value: &'a ast::Expr) -> HostExpr {
-        if label.name != "dtype" {
-            return self.expr(value);
+    pub(super) fn named_value(&mut self, label: &ast::Ident, value: &'a ast::Expr) -> HostExpr {
+        match label.name.as_str() {
+            "dtype" => {}
+            "axis" if self.is_none(value) => {
+                return HostExpr {
+                    kind: HostExprKind::None,
+                    loc: self.source.loc(value.span),
+                };
+            }
+            "casting" => {
+                let value = self.expr(value);
+                self.check_casting(&value);
+                return value;
+            }
+            _ => return self.expr(value),
         }
         let dtype = match &value.kind {
             ast::ExprKind::Name(name) => DType::from_name(name),
@@ -256,7 +262,7 @@ impl<'a> Host<'a, '_> {
             .filter(|(_, i)| matches!(i, ItemRef::Function(_)))
             .map(|(n, _)| *n)
             .chain(HostFn::ALL.iter().map(|f| f.name()))
-            .chain(builtins::BUILTINS.iter().map(|b| b.name))
+            .chain(builtins::names())
             .collect();
         candidates.sort_unstable();
         let help = did_you_mean(nearest(name, candidates.into_iter()))
@@ -277,7 +283,7 @@ impl<'a> Host<'a, '_> {
         None
     }
 
-    fn check_count(
+    pub(super) fn check_count(
         &mut self,
         name: &str,
         (least, most): (usize, usize),
@@ -312,7 +318,12 @@ impl<'a> Host<'a, '_> {
         None
     }
 
-    fn check_named(&mut self, name: &str, known: &[&str], named: &[(&'a ast::Ident, HostExpr)]) {
+    pub(super) fn check_named(
+        &mut self,
+        name: &str,
+        known: &[String],
+        named: &[(&'a ast::Ident, HostExpr)],
+    ) {
         for (n, (label, _)) in named.iter().enumerate() {
             if let Some((first, _)) = named[..n].iter().find(|(l, _)| l.name == label.name) {
                 let d = Diagnostic::new(
@@ -325,12 +336,23 @@ impl<'a> Host<'a, '_> {
                 .note(self.source.loc(first.span), "first given here")
                 .help("remove one of them");
                 self.diagnostics.push(d);
-            } else if !known.contains(&label.name.as_str()) {
+            } else if label.name == "out" && known.iter().any(|k| k == "where") {
+                self.error(
+                    Code::UnknownArgument,
+                    label.span,
+                    "a call in `main` has no argument `out`".to_string(),
+                    "arrays are values here",
+                    "assign the result: `x = f(..);`, or to a slice: `x[..] = f(..);`",
+                );
+            } else if !known.contains(&label.name) {
                 let list: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
-                let help = did_you_mean(nearest(&label.name, known.iter().copied()))
+                let help = did_you_mean(nearest(&label.name, known.iter().map(String::as_str)))
                     .unwrap_or_else(|| match list.as_slice() {
                         [] => "pass all arguments by position".to_string(),
-                        _ => format!("it takes {}", list.join(" and ")),
+                        [rest @ .., last] if !rest.is_empty() => {
+                            format!("it takes {} and {last}", rest.join(", "))
+                        }
+                        all => format!("it takes {}", all.join(", ")),
                     });
                 self.error(
                     Code::UnknownArgument,

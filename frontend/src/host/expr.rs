@@ -7,7 +7,7 @@ use crate::resolve::ItemRef;
 use crate::source::Span;
 use crate::types::part_of;
 use kjit_ir::eval::eval;
-use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn, HostIndex};
+use kjit_ir::host::{HostCallee, HostExpr, HostExprKind, HostFn, HostIndex, UfuncMethod};
 use kjit_ir::{DType, Opcode, Scalar, UnaryOp};
 
 impl<'a> Host<'a, '_> {
@@ -57,7 +57,7 @@ impl<'a> Host<'a, '_> {
     fn n_values(&self, e: &HostExpr) -> usize {
         match &e.kind {
             HostExprKind::Call {
-                callee: HostCallee::Elementwise(name),
+                callee: HostCallee::Elementwise(name) | HostCallee::Method(name, UfuncMethod::Outer),
                 ..
             } => self
                 .program

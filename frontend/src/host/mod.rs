@@ -5,6 +5,7 @@
 
 mod call;
 mod expr;
+mod ufunc;
 
 use crate::ast::{self, ExprKind as A, StmtKind as S};
 use crate::diagnostic::{Code, Diagnostic};

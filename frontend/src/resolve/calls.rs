@@ -116,7 +116,7 @@ impl<'a> BodyResolver<'a, '_> {
         let mut candidates: Vec<&str> = items
             .filter(|(_, i)| matches!(i, ItemRef::Function(_)))
             .map(|(n, _)| *n)
-            .chain(builtins::BUILTINS.iter().map(|b| b.name))
+            .chain(builtins::names())
             .collect();
         candidates.sort_unstable();
         nearest(name, candidates.into_iter()).map(str::to_string)

@@ -83,6 +83,7 @@ impl Evaluator<'_> {
             HostFn::ArgMax => {
                 self.extreme(ReduceOp::ArgMax, "argmax", args.into_iter().next(), loc)
             }
+            HostFn::CumSum => Err(RuntimeError::internal("bug in kjit: cumsum is a method")),
             HostFn::Dot => self.dot(&args[0], &args[1], loc),
             HostFn::Len => len(&args[0], loc),
             HostFn::Size => size(&args[0], loc),

@@ -16,6 +16,7 @@ mod index;
 mod limits;
 mod params;
 mod scalar;
+mod ufuncs;
 mod uses;
 mod value;
 
@@ -26,12 +27,14 @@ use crate::engine::Engine;
 use crate::{Result, RuntimeError};
 use kjit_driver::Program;
 use kjit_ir::host::{
-    HostCallee, HostExpr, HostExprKind, HostIndex, HostParam, HostProgram, HostStmt, HostStmtKind,
+    HostCallee, HostExpr, HostExprKind, HostFn, HostIndex, HostParam, HostProgram, HostStmt,
+    HostStmtKind,
 };
 use kjit_ir::{DType, Loc, Scalar};
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use value::Value;
 
 pub use format::format_array;
@@ -81,6 +84,8 @@ fn run_host(
 struct Evaluator<'a> {
     engine: &'a Engine,
     program: &'a Program,
+    /// The same, for whoever keeps it.
+    shared_program: Arc<Program>,
     names: &'a [String],
     slots: Vec<Option<Value>>,
     /// Variables to store when they are first needed.
@@ -101,9 +106,10 @@ impl<'a> Evaluator<'a> {
         Evaluator {
             engine,
             program,
+            shared_program: Arc::new(program.clone()),
             names: &host.slots,
             slots: vec![None; host.slots.len()],
-            shared: uses::shared_slots(host),
+            shared: uses::shared_slots(host, &|name| is_gufunc(program, name)),
             params: Vec::with_capacity(host.params.len()),
             out: RefCell::new(out),
             base_dir,
@@ -219,6 +225,9 @@ impl<'a> Evaluator<'a> {
             HostExprKind::Bool(b) => Ok(Value::Scalar(Scalar::bool(*b))),
             HostExprKind::Str(s) => Ok(Value::Str(s.as_str().into())),
             HostExprKind::DType(d) => Ok(Value::DType(*d)),
+            HostExprKind::None => {
+                Err(RuntimeError::internal("bug in kjit: none is no value by itself").at(loc))
+            }
             HostExprKind::Slot(slot) => self.slots[*slot].clone().ok_or_else(|| {
                 RuntimeError::internal(format!(
                     "bug in kjit: {} has no value yet",
@@ -244,6 +253,9 @@ impl<'a> Evaluator<'a> {
                 args,
                 named,
             } => match callee {
+                HostCallee::Elementwise(name) if !named.is_empty() || self.is_gufunc(name) => {
+                    self.call_ufunc(name, args, named, loc)
+                }
                 HostCallee::Elementwise(name) => {
                     let args = args
                         .iter()
@@ -251,9 +263,15 @@ impl<'a> Evaluator<'a> {
                         .collect::<Result<Vec<_>>>()?;
                     self.call_elementwise(name, args, loc)
                 }
-                HostCallee::Method(..) => Err(RuntimeError::internal(
-                    "bug in kjit: the front end makes no methods yet",
-                )),
+                HostCallee::Method(name, method) => {
+                    self.call_method(name, *method, args, named, loc)
+                }
+                HostCallee::Builtin(
+                    function @ (HostFn::Sum | HostFn::Mean | HostFn::Min | HostFn::Max),
+                ) if !named.is_empty() => self.reduce_axes(*function, &args[0], named, loc),
+                HostCallee::Builtin(HostFn::CumSum) => {
+                    self.reduce_axes(HostFn::CumSum, &args[0], named, loc)
+                }
                 HostCallee::Builtin(function) => self.call_builtin(*function, args, named, loc),
             },
             HostExprKind::Index(base, index) => {
@@ -267,6 +285,10 @@ impl<'a> Evaluator<'a> {
             )),
             HostExprKind::Array(list) => self.array_literal(list, loc),
         }
+    }
+
+    fn is_gufunc(&self, name: &str) -> bool {
+        is_gufunc(self.program, name)
     }
 
     /// An integer where the program needs one: literal, param, `len(x)`, or an integer scalar.
@@ -283,6 +305,10 @@ impl<'a> Evaluator<'a> {
                 .at(expr.loc)
         })
     }
+}
+
+fn is_gufunc(program: &Program, name: &str) -> bool {
+    program.signature(name).is_some_and(|s| s.core.is_some())
 }
 
 /// The integer that a value is, if it is one.

@@ -232,11 +232,12 @@ fn assign(slot: usize, value: HostExpr) -> HostStmt {
 
 fn shared(slots: usize, body: Vec<HostStmt>) -> Vec<bool> {
     let names = (0..slots).map(|n| format!("x{n}")).collect();
-    uses::shared_slots(&HostProgram {
+    let program = HostProgram {
         params: Vec::new(),
         slots: names,
         body,
-    })
+    };
+    uses::shared_slots(&program, &|_| false)
 }
 
 #[test]

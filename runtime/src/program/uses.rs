@@ -14,20 +14,28 @@ struct Use {
     loops: Vec<usize>,
 }
 
-#[derive(Default)]
-struct Walk {
+struct Walk<'f> {
     uses: Vec<Vec<Use>>,
     definitions: Vec<Vec<Vec<usize>>>,
     tuples: Vec<Vec<usize>>,
     loops: Vec<usize>,
     consumers: usize,
     loop_count: usize,
+    is_gufunc: &'f dyn Fn(&str) -> bool,
 }
 
 /// For each slot: does its value have several consumers?
-pub(crate) fn shared_slots(program: &HostProgram) -> Vec<bool> {
+pub(crate) fn shared_slots(program: &HostProgram, is_gufunc: &dyn Fn(&str) -> bool) -> Vec<bool> {
     let count = program.slots.len();
-    let mut walk = Walk::default();
+    let mut walk = Walk {
+        uses: Vec::new(),
+        definitions: Vec::new(),
+        tuples: Vec::new(),
+        loops: Vec::new(),
+        consumers: 0,
+        loop_count: 0,
+        is_gufunc,
+    };
     walk.uses.resize_with(count, Vec::new);
     walk.definitions.resize_with(count, Vec::new);
     walk.block(&program.body);
@@ -41,7 +49,7 @@ pub(crate) fn shared_slots(program: &HostProgram) -> Vec<bool> {
     shared
 }
 
-impl Walk {
+impl Walk<'_> {
     fn is_shared(&self, slots: &[usize]) -> bool {
         let mut uses = slots.iter().flat_map(|s| &self.uses[*s]);
         let Some(first) = uses.next() else {
@@ -155,14 +163,18 @@ impl Walk {
                 args,
                 named,
             } => {
-                let each = |walk: &mut Walk, list: &[HostExpr], fresh: bool| {
+                let each = |walk: &mut Self, list: &[HostExpr], fresh: bool| {
                     for arg in list {
                         let c = if fresh { walk.new_consumer() } else { consumer };
                         walk.expr(arg, c);
                     }
                 };
                 match callee {
-                    HostCallee::Elementwise(_) => each(self, args, false),
+                    // With named arguments a call is computed at once, and so is a gufunc's.
+                    HostCallee::Elementwise(name) => {
+                        let at_once = !named.is_empty() || (self.is_gufunc)(name);
+                        each(self, args, at_once);
+                    }
                     HostCallee::Method(..) => each(self, args, true),
                     // These look at the shape alone.
                     HostCallee::Builtin(HostFn::Len | HostFn::Size) => {}
@@ -173,6 +185,7 @@ impl Walk {
                     HostCallee::Builtin(_) => each(self, args, true),
                 }
                 for (_, value) in named {
+                    let consumer = self.new_consumer();
                     self.expr(value, consumer);
                 }
             }
@@ -189,6 +202,7 @@ impl Walk {
             | HostExprKind::Bool(_)
             | HostExprKind::Str(_)
             | HostExprKind::DType(_)
+            | HostExprKind::None
             | HostExprKind::Param(_)
             | HostExprKind::Binary(..) => {}
         }
