@@ -206,6 +206,12 @@ impl Engine {
         Ok(())
     }
 
+    /// Files warnings again, for [`Engine::take_warnings`].
+    pub(crate) fn warn(&self, messages: Vec<String>) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.extend(messages);
+    }
+
     /// What calls have warned of since this was last asked, under [`FpeMode::Warn`].
     pub fn take_warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);

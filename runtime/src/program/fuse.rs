@@ -6,6 +6,7 @@ use super::limits::check_memory;
 use super::value::{Lazy, Node, Op, Operand, State};
 use crate::array::Array;
 use crate::engine::ReduceOp;
+use crate::fpe::FpeMode;
 use crate::{Result, RuntimeError};
 use kjit_driver::KernelSpec;
 use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Scalar};
@@ -96,6 +97,7 @@ impl Evaluator<'_> {
                     .map_err(fail)?
             }
         };
+        self.locate_warnings(node.loc);
         *node.state.borrow_mut() = State::Ready(arrays.clone());
         Ok(arrays)
     }
@@ -103,7 +105,9 @@ impl Evaluator<'_> {
     /// A reduction of all elements. Nothing is stored unless other consumers want the array as well.
     /// The caller has made sure that there are elements, or that the reduction of none has a value.
     pub(super) fn reduce(&self, lazy: &Lazy, op: ReduceOp, loc: Loc) -> Result<Scalar> {
-        if lazy.node.keep.get() && !lazy.node.cheap {
+        // Status flags are looked for where elements are stored.
+        let flags = self.engine.options().fpe != FpeMode::Ignore;
+        if flags || lazy.node.keep.get() && !lazy.node.cheap {
             self.force(&lazy.node)?;
         }
         let (expr, inputs) = self.fuse(&lazy.node, Some(lazy.result))?;

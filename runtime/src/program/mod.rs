@@ -19,6 +19,7 @@ mod scalar;
 mod ufuncs;
 mod uses;
 mod value;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -75,7 +76,9 @@ fn run_host(
         let value = evaluator.param(param, text)?;
         evaluator.params.push(value);
     }
-    evaluator.block(&host.body)?;
+    let result = evaluator.block(&host.body);
+    engine.warn(evaluator.warnings.take());
+    result?;
     let mut out = evaluator.out.borrow_mut();
     out.flush().map_err(output_error)
 }
@@ -93,6 +96,8 @@ struct Evaluator<'a> {
     params: Vec<Value>,
     out: RefCell<&'a mut dyn Write>,
     base_dir: Option<PathBuf>,
+    /// What kernels have warned of, with the places of the calls.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -113,6 +118,7 @@ impl<'a> Evaluator<'a> {
             params: Vec::with_capacity(host.params.len()),
             out: RefCell::new(out),
             base_dir,
+            warnings: RefCell::default(),
         }
     }
 
