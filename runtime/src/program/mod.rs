@@ -23,6 +23,8 @@ mod warnings;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ufuncs_test;
 
 use crate::engine::Engine;
 use crate::{Result, RuntimeError};

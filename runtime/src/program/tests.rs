@@ -324,7 +324,7 @@ fn run_on(target: Target, text: &str, params: &[(&str, &str)]) -> Result<String,
     Ok(String::from_utf8(out).unwrap())
 }
 
-fn prints(text: &str, expected: &str) {
+pub(super) fn prints(text: &str, expected: &str) {
     match run_on(Target::Cpu, text, &[]) {
         Ok(out) => assert_eq!(out.trim_end(), expected.trim_end(), "in:\n{text}"),
         Err(error) => panic!("{error} in:\n{text}"),
@@ -332,7 +332,7 @@ fn prints(text: &str, expected: &str) {
 }
 
 /// Fails with this message, at this part of the source.
-fn fails(text: &str, kind: ErrorKind, message: &str, place: &str) {
+pub(super) fn fails(text: &str, kind: ErrorKind, message: &str, place: &str) {
     let error = run_on(Target::Cpu, text, &[]).expect_err(text);
     assert_eq!(
         (&error.kind, error.message.as_str()),
