@@ -76,6 +76,7 @@ impl<'a> Host<'a, '_> {
         };
         self.check_named(&name.name, &known, &named);
         if let HostCallee::Elementwise(_) = callee {
+            self.check_dims(&name.name, &named, span);
             self.must_be_numbers(&name.name, &positional);
         }
         let named = named
@@ -336,7 +337,7 @@ impl<'a> Host<'a, '_> {
                 .note(self.source.loc(first.span), "first given here")
                 .help("remove one of them");
                 self.diagnostics.push(d);
-            } else if label.name == "out" && known.iter().any(|k| k == "where") {
+            } else if label.name == "out" && known.iter().any(|k| k == "casting") {
                 self.error(
                     Code::UnknownArgument,
                     label.span,

@@ -7,7 +7,9 @@ use crate::diagnostic::Code;
 use crate::resolve::ItemRef;
 use crate::resolve::suggest::{did_you_mean, nearest};
 use crate::source::Span;
-use kjit_ir::host::{CALL_ARGUMENTS, HostCallee, HostExpr, HostExprKind, UfuncMethod};
+use kjit_ir::host::{
+    CALL_ARGUMENTS, CoreSignature, HostCallee, HostExpr, HostExprKind, UfuncMethod,
+};
 
 /// Named arguments that only calls of gufuncs take.
 const GUFUNC_ARGUMENTS: &[&str] = &["axes", "axis", "keepdims"];
@@ -28,12 +30,52 @@ impl<'a> Host<'a, '_> {
         (known && !self.scope.contains_key(name.as_str())).then_some(name)
     }
 
-    /// The named arguments of a call of a ufunc or gufunc.
+    /// The named arguments of a call of a ufunc or gufunc; of the latter also the dimensions that only
+    /// outputs have.
     pub(super) fn call_arguments(&self, name: &str) -> Vec<String> {
-        let common = CALL_ARGUMENTS
-            .iter()
-            .filter(|a| **a != "out" && !GUFUNC_ARGUMENTS.contains(a));
-        common.map(|a| a.to_string()).collect()
+        let core = self.core(name);
+        let common = CALL_ARGUMENTS.iter().filter(|a| match **a {
+            "out" => false,
+            "where" => core.is_none(),
+            other => core.is_some() || !GUFUNC_ARGUMENTS.contains(&other),
+        });
+        let dims = core.into_iter().flat_map(|core| {
+            let free = (0..core.dims.len()).filter(|d| core.is_output_only(*d));
+            free.map(|d| core.dims[d].name.clone())
+        });
+        common.map(|a| a.to_string()).chain(dims).collect()
+    }
+
+    /// The core dimensions of a gufunc of the file.
+    fn core(&self, name: &str) -> Option<&CoreSignature> {
+        let id = self.program.names.get(name)?;
+        Some(&self.program.functions[*id].gufunc.as_ref()?.core)
+    }
+
+    /// Dimensions that only outputs have must be given.
+    pub(super) fn check_dims(
+        &mut self,
+        name: &str,
+        named: &[(&'a ast::Ident, HostExpr)],
+        span: Span,
+    ) {
+        let Some(core) = self.core(name) else {
+            return;
+        };
+        let missing = (0..core.dims.len()).find(|d| {
+            core.is_output_only(*d) && !named.iter().any(|(l, _)| l.name == core.dims[*d].name)
+        });
+        let Some(missing) = missing else {
+            return;
+        };
+        let dim = core.dims[missing].name.clone();
+        self.error(
+            Code::ArgumentCount,
+            span,
+            format!("no argument of `{name}` says how large {dim} is"),
+            &format!("{dim} is not given"),
+            &format!("give it by name: `{name}(.., {dim} = 10)`"),
+        );
     }
 
     /// `none`, unless a variable has that name.
@@ -154,6 +196,7 @@ impl<'a> Host<'a, '_> {
         let (_, item) = self.items.functions[*id];
         let what = match item.kind {
             ast::FunctionKind::Ufunc => return Some((item.params.len(), item.outputs.len())),
+            ast::FunctionKind::Gufunc => "gufunc",
             ast::FunctionKind::Fn => "fn",
         };
         self.error(
