@@ -34,7 +34,7 @@ pub use kjit_driver::{
     Code, CompileError, CompileOptions, CpuCode, Diagnostic, KernelSpec, Program, Source,
     format_source,
 };
-pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec};
+pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec, UfuncMethod};
 pub use kjit_macros::kernel;
 pub use kjit_runtime::io::check_save;
 pub use kjit_runtime::{
