@@ -31,7 +31,7 @@ pub use kjit_frontend::{
 pub use kjit_interp::TrapReport;
 pub use kjit_wgsl as wgsl;
 pub use pipeline::{
-    CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, first_trap, gufunc_kernels,
-    scalar_kernel,
+    CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, compile_wgsl_leaves,
+    compile_wgsl_tree, first_trap, gufunc_kernels, scalar_kernel,
 };
 pub use program::Program;

@@ -127,6 +127,25 @@ pub fn compile_wgsl(
     Ok(kjit_wgsl::emit(&specialize(kernel, access)?, options)?)
 }
 
+/// The shader of a reduction's first pass: what a kernel computes, combined by another one in leaves.
+pub fn compile_wgsl_leaves(
+    kernel: &Function,
+    access: &[Access],
+    combine: &Function,
+    options: &kjit_wgsl::WgslOptions,
+) -> Result<kjit_wgsl::Shader, CompileError> {
+    let kernel = specialize(kernel, access)?;
+    Ok(kjit_wgsl::emit_leaves(&kernel, combine, options)?)
+}
+
+/// The shader of a reduction's other passes.
+pub fn compile_wgsl_tree(
+    combine: &Function,
+    options: &kjit_wgsl::WgslOptions,
+) -> Result<kjit_wgsl::Shader, CompileError> {
+    Ok(kjit_wgsl::emit_tree(combine, options)?)
+}
+
 /// The kernel with access classes filled in.
 pub(crate) fn specialize(kernel: &Function, access: &[Access]) -> Result<Function, CompileError> {
     if kernel.form != Form::Scalar || access.len() != kernel.arrays.len() {

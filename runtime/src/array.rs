@@ -10,6 +10,7 @@ use crate::slice::{resolve_at, resolve_range};
 use crate::{Element, HostBuffer, Result, RuntimeError, SliceIndex};
 use kjit_ir::{DType, Scalar};
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An n-dimensional array of one dtype.
@@ -43,8 +44,8 @@ pub trait DeviceStorage: Send + Sync {
         self.len() == 0
     }
 
-    /// Copies all bytes to the host.
-    fn download(&self) -> Result<HostBuffer>;
+    /// Copies bytes to the host, from a multiple of 16 on.
+    fn download(&self, bytes: Range<usize>) -> Result<HostBuffer>;
 
     /// The device's own type.
     fn as_any(&self) -> &dyn Any;
@@ -395,15 +396,21 @@ impl Array {
         match &self.storage {
             Storage::Host(_) => Ok(self.clone()),
             Storage::Device(device) => {
-                let mut host = self.clone();
-                host.storage = Storage::Host(Arc::new(device.download()?));
+                let len = device.len();
+                let (low, high) = match self.extent() {
+                    Some((low, high)) if self.size() > 0 => (low as usize, high as usize),
+                    _ => (self.offset, self.offset),
+                };
+                // Only the bytes that the view spans; elements keep their alignment.
+                let low = low / 16 * 16;
+                let host = device.download(low..high.clamp(low, len))?;
                 // What a device reports as its bytes must still cover the view.
                 Array::from_storage(
-                    host.storage,
-                    host.dtype,
-                    &host.shape,
-                    &host.strides,
-                    host.offset,
+                    Storage::Host(Arc::new(host)),
+                    self.dtype,
+                    &self.shape,
+                    &self.strides,
+                    self.offset - low,
                 )
             }
         }

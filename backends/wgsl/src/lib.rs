@@ -1,7 +1,8 @@
 //! The WGSL backend of `kjit`: raises scalar-form kernels and prints them as compute shaders.
 //!
 //! [`emit`] takes one kernel (verified, inlined, without nested `return`) and gives a [`Shader`]: its
-//! text, and what whoever runs it has to know of bindings and parameters. Nothing here knows a device
+//! text, and what whoever runs it has to know of bindings and parameters; [`emit_leaves`] and
+//! [`emit_tree`] do for reductions. Nothing here knows a device
 //! API. Two steps, in order:
 //!
 //! 1. [`raise`]: decides what WGSL cannot express directly (widths, loop budgets, arithmetic mode)
@@ -35,8 +36,10 @@ pub mod shader;
 #[cfg(test)]
 mod tests;
 
-pub use options::{Features, Reduction, StrictMode, WgslOptions};
-pub use shader::{ArrayBinding, BindingMode, OperandParams, ParamsLayout, Shader};
+pub use options::{Features, StrictMode, WgslOptions};
+pub use shader::{
+    ArrayBinding, BindingMode, OperandParams, ParamsLayout, PartialBinding, ReduceParams, Shader,
+};
 
 use kjit_ir::Function;
 use kjit_ir::target::BackendError;
@@ -47,4 +50,28 @@ use kjit_ir::target::BackendError;
 pub fn emit(kernel: &Function, options: &WgslOptions) -> Result<Shader, BackendError> {
     let plan = raise::raise(kernel, options)?;
     printer::print(kernel, options, &plan)
+}
+
+/// Emits the shader of a reduction's first pass: it runs `map` (any inputs, as many outputs as `combine`
+/// has, or one when that is a pair) and combines the elements of leaves, and neighbouring leaves of a
+/// workgroup, with `combine`.
+///
+/// `combine` is an element-wise kernel of twice as many inputs as outputs, first those of the left
+/// operand, then those of the right one. What `map` computes is converted to its dtypes. The order in
+/// which elements meet is that of the tree of leaves, see [`ReduceParams`]; the shader never changes it.
+pub fn emit_leaves(
+    map: &Function,
+    combine: &Function,
+    options: &WgslOptions,
+) -> Result<Shader, BackendError> {
+    let plans = (
+        raise::raise_reduced(map, options)?,
+        raise::raise_reduced(combine, options)?,
+    );
+    printer::print_leaves(map, &plans.0, combine, &plans.1, options)
+}
+
+/// Emits the shader of a reduction's other passes: it combines partial results with `combine`.
+pub fn emit_tree(combine: &Function, options: &WgslOptions) -> Result<Shader, BackendError> {
+    printer::print_tree(combine, &raise::raise_reduced(combine, options)?, options)
 }

@@ -1,4 +1,4 @@
-//! What the shader is for: arithmetic mode, device features, limits, element-wise or reduction.
+//! What the shader is for: arithmetic mode, device features, limits.
 
 /// Options of [`crate::emit`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,8 +15,8 @@ pub struct WgslOptions {
     pub features: Features,
     /// Loop iterations an invocation may run before the device stops it; `None` where it never does.
     pub loop_limit: Option<u32>,
-    /// Reduce the one output instead of storing it.
-    pub reduce: Option<Reduction>,
+    /// In a reduction: how many of the axes, the first ones, are those of the outputs.
+    pub kept: usize,
 }
 
 impl Default for WgslOptions {
@@ -28,7 +28,7 @@ impl Default for WgslOptions {
             workgroup: 256,
             features: Features::default(),
             loop_limit: None,
-            reduce: None,
+            kept: 0,
         }
     }
 }
@@ -60,24 +60,4 @@ impl Default for Features {
             i64: true,
         }
     }
-}
-
-/// A reduction of the kernel's one output: leaves of [`LEAF`](Reduction::LEAF) elements in
-/// [`LANES`](Reduction::LANES) interleaved lanes; the shader stores one partial result a lane, and
-/// whoever runs it combines them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reduction {
-    /// Sum: in `i64` for bool and signed dtypes, `u64` for unsigned ones, else in the dtype itself.
-    Sum,
-    /// Smallest, as the opcode `min`.
-    Min,
-    /// Largest, as the opcode `max`.
-    Max,
-}
-
-impl Reduction {
-    /// Consecutive elements that share a leaf of the tree.
-    pub const LEAF: u32 = 1024;
-    /// Partial results a leaf.
-    pub const LANES: u32 = 16;
 }

@@ -1,11 +1,14 @@
 //! Every text must parse and validate in naga; two are compared with what they should read like.
 
-use crate::{Features, Reduction, Shader, StrictMode, WgslOptions, emit};
+use crate::{
+    BindingMode, Features, ReduceParams, Shader, StrictMode, WgslOptions, emit, emit_leaves,
+    emit_tree,
+};
 use kjit_ir::opcode::Rule;
 use kjit_ir::target::BackendError;
 use kjit_ir::{
-    Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Imm, Loc, LocalArray, Opcode,
-    Scalar, Trap, TrapKind, Type,
+    Access, ArrayMode, ArrayParam, ArrayRef, DType, Function, FunctionBuilder, Imm, Loc,
+    LocalArray, Opcode, Part, Scalar, Trap, TrapKind, Type,
 };
 
 const DTYPES: [DType; 11] = [
@@ -264,19 +267,51 @@ fn loops_are_counted_where_the_device_stops_them() {
     assert!(shader.source.contains("if taken >= 65000u {"));
     assert!(shader.status_binding.is_some());
     assert_eq!(shader.workgroup, 256);
-    // In a reduction the kernel itself runs in a loop.
-    let reduced = WgslOptions {
-        reduce: Some(Reduction::Sum),
-        ..limited
-    };
-    let shader = emit(&collatz(Access::Contiguous), &reduced).unwrap();
+    // In a reduction the kernel itself runs in a loop, and neighbours may go separate ways.
+    let add = combine(Opcode::Add, DType::I32);
+    let shader = emit_leaves(&collatz(Access::Contiguous), &add, &limited).unwrap();
     validate(&shader);
-    assert!(shader.source.contains("var<workgroup> iterations"));
-    assert_eq!(shader.workgroup, 4);
+    assert!(shader.source.contains("if taken >= 4062u {"));
+    assert_eq!(shader.source.matches("iterations = 0u;").count(), 0);
+    let counted = combine_by_counting();
+    let copy = op_kernel(Opcode::Add, &[DType::I32, DType::I32], None);
+    for shader in [
+        emit_leaves(&copy, &counted, &limited).unwrap(),
+        emit_tree(&counted, &limited).unwrap(),
+    ] {
+        validate(&shader);
+        assert!(shader.source.contains("var<private> iterations: u32;"));
+        assert!(shader.status_binding.is_some());
+    }
+}
+
+/// The kernel that combines with an operation.
+fn combine(op: Opcode, dtype: DType) -> Function {
+    op_kernel(op, &[dtype, dtype], None)
+}
+
+/// A sum, one at a time.
+fn combine_by_counting() -> Function {
+    let mut b = FunctionBuilder::new("count");
+    let x = b.array(contiguous("x", DType::I32, ArrayMode::In));
+    let y = b.array(contiguous("y", DType::I32, ArrayMode::In));
+    let z = b.array(contiguous("z", DType::I32, ArrayMode::Out));
+    let (x, y) = (b.load(x), b.load(y));
+    let zero = b.int(DType::I32, 0);
+    let one = b.int(DType::I32, 1);
+    let sum = b.loop_(&[x, y], &[Type::scalar(DType::I32)], |b, carried| {
+        let done = b.binary(Opcode::Le, carried[1], zero);
+        b.if_else(done, &[], |b| b.break_(&[carried[0]]), |b| b.yield_(&[]));
+        let more = b.binary(Opcode::Add, carried[0], one);
+        let less = b.binary(Opcode::Sub, carried[1], one);
+        b.continue_(&[more, less]);
+    });
+    b.store(z, sum[0]);
+    b.ret(&[])
 }
 
 #[test]
-fn reductions_and_strides_are_valid() {
+fn access_classes_are_valid() {
     for dtype in DTYPES {
         for access in [Access::Contiguous, Access::Uniform, Access::Strided] {
             let mut b = FunctionBuilder::new("copy");
@@ -290,19 +325,163 @@ fn reductions_and_strides_are_valid() {
                 let shader = emit(&kernel, &options).unwrap();
                 validate(&shader);
                 assert_eq!(shader.params.shape.is_some(), access == Access::Strided);
-                for op in [Reduction::Sum, Reduction::Min, Reduction::Max] {
-                    options.reduce = Some(op);
-                    match emit(&kernel, &options) {
-                        Ok(shader) => validate(&shader),
-                        Err(e) => assert!(
-                            dtype == DType::Bool && matches!(e, BackendError::Unsupported(_)),
-                            "{e}"
-                        ),
-                    }
+            }
+        }
+    }
+}
+
+/// Sums of every dtype (of narrow ones in wider ones), over some of the axes and over all of them.
+#[test]
+fn reductions_are_valid() {
+    for dtype in DTYPES {
+        for access in [Access::Contiguous, Access::Strided] {
+            let mut b = FunctionBuilder::new("copy");
+            let x = b.array(array("x", dtype, ArrayMode::In, access));
+            let y = b.array(contiguous("y", dtype, ArrayMode::Out));
+            let v = b.load(x);
+            b.store(y, v);
+            let map = b.ret(&[]);
+            let wide = match dtype {
+                _ if dtype.is_float() => dtype,
+                _ if dtype.is_unsigned_int() => DType::U64,
+                _ => DType::I64,
+            };
+            let own = if dtype == DType::Bool {
+                Opcode::And
+            } else {
+                Opcode::Max
+            };
+            for combine in [combine(Opcode::Add, wide), combine(own, dtype)] {
+                for mut options in modes() {
+                    (options.rank, options.kept) = (3, 1);
+                    let shader = emit_leaves(&map, &combine, &options).unwrap();
+                    validate(&shader);
+                    assert_eq!(shader.workgroup, ReduceParams::WORKGROUP);
+                    assert_eq!(shader.partials.len(), 1);
+                    let tree = emit_tree(&combine, &options).unwrap();
+                    validate(&tree);
+                    assert_eq!(tree.sources[0].dtype, shader.partials[0].dtype);
                 }
             }
         }
     }
+    // As many results as accumulators.
+    let pair = argmax();
+    let one = op_kernel(Opcode::Add, &[DType::F32, DType::F32], None);
+    assert!(emit_leaves(&one, &pair, &WgslOptions::default()).is_err());
+    assert!(emit_tree(&argmax_map(), &WgslOptions::default()).is_err());
+    validate(&emit_leaves(&argmax_map(), &pair, &WgslOptions::default()).unwrap());
+    validate(&emit_tree(&pair, &WgslOptions::default()).unwrap());
+}
+
+/// Accumulators of two variables: a value and its index.
+fn argmax() -> Function {
+    let mut b = FunctionBuilder::new("argmax");
+    let dtypes = [DType::F32, DType::I64];
+    let inputs: Vec<_> = [dtypes, dtypes]
+        .as_flattened()
+        .iter()
+        .map(|d| b.array(contiguous("x", *d, ArrayMode::In)))
+        .collect();
+    let outputs = dtypes.map(|d| b.array(contiguous("y", d, ArrayMode::Out)));
+    let args: Vec<_> = inputs.iter().map(|a| b.load(*a)).collect();
+    let better = b.binary(Opcode::Ge, args[0], args[2]);
+    for p in 0..2 {
+        let value = b.select(better, args[p], args[p + 2]);
+        b.store(outputs[p], value);
+    }
+    b.ret(&[])
+}
+
+/// An element and its index.
+fn argmax_map() -> Function {
+    let mut b = FunctionBuilder::new("indexed");
+    let x = b.array(contiguous("x", DType::F32, ArrayMode::In));
+    let index = b.array(contiguous("i", DType::I64, ArrayMode::Index));
+    let value = b.array(contiguous("value", DType::F32, ArrayMode::Out));
+    let at = b.array(contiguous("at", DType::I64, ArrayMode::Out));
+    let (x, i) = (b.load(x), b.load(index));
+    b.store(value, x);
+    b.store(at, i);
+    b.ret(&[])
+}
+
+/// Copies between arrays of every dtype with core dimensions, backwards: an index, extents, strides,
+/// narrow elements one by one, `f16` as its bits, pairs in one binding.
+#[test]
+fn core_dimensions_are_valid() {
+    for dtype in DTYPES.into_iter().chain([DType::F16]) {
+        for part in [Part::Whole, Part::Re] {
+            if part == Part::Re && dtype.complex_of_part().is_none() {
+                continue;
+            }
+            let mut b = FunctionBuilder::new("reversed");
+            let dims = [b.dim("m"), b.dim("n")];
+            let sides = [("x", ArrayMode::In), ("y", ArrayMode::InOut)];
+            let arrays = sides.map(|(name, mode)| {
+                let mut param = array(name, dtype, mode, Access::Strided).with_core(&dims);
+                param.part = part;
+                let first = b.array(param.clone());
+                if part == Part::Re {
+                    param.part = Part::Im;
+                    b.array(param);
+                }
+                first
+            });
+            let [m, n] = dims.map(|d| b.extent(d));
+            let zero = b.int(DType::I64, 0);
+            let one = b.int(DType::I64, 1);
+            b.loop_(&[zero], &[], |b, carried| {
+                let done = b.binary(Opcode::Ge, carried[0], n);
+                b.if_else(done, &[], |b| b.break_(&[]), |b| b.yield_(&[]));
+                let back = b.binary(Opcode::Sub, n, carried[0]);
+                let back = b.binary(Opcode::Sub, back, one);
+                let last = b.binary(Opcode::Sub, m, one);
+                for k in 0..1 + (part == Part::Re) as usize {
+                    let [x, y] = arrays.map(|a| ArrayRef::new(a.index() + k));
+                    let value = b.core_load(x, &[zero, carried[0]]);
+                    b.core_store(y, &[last, back], value);
+                    let old = b.core_load(y, &[one, back]);
+                    b.core_store(y, &[zero, back], old);
+                }
+                let next = b.binary(Opcode::Add, carried[0], one);
+                b.continue_(&[next]);
+            });
+            let kernel = b.ret(&[]);
+            for options in modes() {
+                let shader = emit(&kernel, &options).unwrap();
+                validate(&shader);
+                assert_eq!(shader.elements_per_invocation, 1);
+                assert_eq!(shader.arrays.len(), 2);
+                assert_eq!(shader.params_binding, 2);
+                assert_eq!(shader.arrays[1].mode, BindingMode::ReadWrite);
+                assert!(shader.params.dims.is_some());
+                let atomic = shader.source.contains("atomicOr(&a1[");
+                assert_eq!(atomic, dtype.size() < 4);
+            }
+        }
+    }
+}
+
+#[test]
+fn half_precision_is_only_moved() {
+    let copy = |op: Option<Opcode>| {
+        let mut b = FunctionBuilder::new("half");
+        let x = b.array(contiguous("x", DType::F16, ArrayMode::In));
+        let y = b.array(contiguous("y", DType::F16, ArrayMode::Out));
+        let one = b.constant(Scalar::from_bits(DType::F16, 0x3c00));
+        let v = b.load(x);
+        let bits = b.bitcast(v, DType::I16);
+        let v = b.bitcast(bits, DType::F16);
+        let v = op.map_or(v, |op| b.binary(op, v, one));
+        b.store(y, v);
+        b.ret(&[])
+    };
+    let shader = emit(&copy(None), &WgslOptions::default()).unwrap();
+    validate(&shader);
+    assert_eq!(shader.elements_per_invocation, 2);
+    let error = emit(&copy(Some(Opcode::Add)), &WgslOptions::default()).unwrap_err();
+    assert!(matches!(error, BackendError::Internal(_)), "{error}");
 }
 
 #[test]

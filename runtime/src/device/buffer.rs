@@ -4,6 +4,7 @@ use super::{Shared, guard};
 use crate::{DeviceStorage, HostBuffer, Result, RuntimeError, Stats};
 use rustc_hash::FxHashMap;
 use std::any::Any;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -109,6 +110,18 @@ impl Shared {
         })
     }
 
+    /// Fills buffers with zeros.
+    pub(super) fn clear(&self, buffers: &[&DeviceBuffer]) -> Result<()> {
+        self.guarded("clearing arrays", || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            for buffer in buffers {
+                encoder.clear_buffer(buffer.raw(), 0, None);
+            }
+            self.queue.submit([encoder.finish()]);
+            Ok(())
+        })
+    }
+
     fn create_buffer(&self, size: u64) -> Result<wgpu::Buffer> {
         self.guarded("allocating an array", || {
             Ok(self.device.create_buffer(&wgpu::BufferDescriptor {
@@ -145,8 +158,13 @@ impl Shared {
         Ok(buffer)
     }
 
-    /// The first `len` bytes of a buffer, on the host.
-    pub(super) fn download(&self, buffer: &wgpu::Buffer, len: usize) -> Result<HostBuffer> {
+    /// `len` bytes of a buffer from a multiple of 4 on, on the host.
+    pub(super) fn download(
+        &self,
+        buffer: &wgpu::Buffer,
+        from: usize,
+        len: usize,
+    ) -> Result<HostBuffer> {
         let mut host = HostBuffer::zeroed(len)?;
         self.guarded("downloading an array", || {
             for (n, part) in host.as_mut_slice().chunks_mut(CHUNK).enumerate() {
@@ -158,7 +176,8 @@ impl Shared {
                     mapped_at_creation: false,
                 });
                 let mut encoder = self.device.create_command_encoder(&Default::default());
-                encoder.copy_buffer_to_buffer(buffer, (n * CHUNK) as u64, &staging, 0, size);
+                let at = (from + n * CHUNK) as u64;
+                encoder.copy_buffer_to_buffer(buffer, at, &staging, 0, size);
                 let submission = self.queue.submit([encoder.finish()]);
                 let (sender, receiver) = std::sync::mpsc::channel();
                 staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -192,6 +211,11 @@ impl DeviceBuffer {
             .expect("bug in kjit: a device buffer after its end")
     }
 
+    /// Bytes that are there, at least as many as were asked for: whole words.
+    pub(super) fn size(&self) -> usize {
+        self.len.next_multiple_of(4).max(4)
+    }
+
     /// Does it belong to this device?
     pub(super) fn belongs_to(&self, shared: &Arc<Shared>) -> bool {
         Arc::ptr_eq(&self.shared, shared)
@@ -216,10 +240,10 @@ impl DeviceStorage for DeviceBuffer {
         self.len
     }
 
-    fn download(&self) -> Result<HostBuffer> {
+    fn download(&self, bytes: Range<usize>) -> Result<HostBuffer> {
         self.shared.settle()?;
         let start = Instant::now();
-        let host = self.shared.download(self.raw(), self.len)?;
+        let host = self.shared.download(self.raw(), bytes.start, bytes.len())?;
         self.shared.backlog.add_late(&Stats {
             transfer: start.elapsed(),
             ..Stats::default()

@@ -7,9 +7,9 @@ use super::operand::{Nest, Operand};
 use super::shader::Pipeline;
 use crate::{Array, Result, RuntimeError, Stats};
 use kjit_driver::CompileError;
-use kjit_driver::wgsl::{ParamsLayout, Reduction, Shader, WgslOptions};
+use kjit_driver::wgsl::{ParamsLayout, ReduceParams, Shader, WgslOptions};
 use kjit_ir::target::BackendError;
-use kjit_ir::{Access, ArrayMode, DType, Function};
+use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, Part};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,18 +21,31 @@ const MAX_WINDOW: usize = 1 << 30;
 /// Bytes of a binding that may go to alignment.
 const SLACK: u64 = 512;
 
+/// The array parameters that stand for an argument of the caller, with its dtype: one for both parts of
+/// a complex argument, none for an index.
+pub(super) fn arguments(kernel: &Function) -> impl Iterator<Item = (usize, &ArrayParam, DType)> {
+    let params = kernel.arrays.iter().enumerate();
+    let own = params.filter(|(_, a)| a.mode != ArrayMode::Index && a.part != Part::Im);
+    own.map(|(k, a)| match a.part {
+        Part::Whole => (k, a, a.dtype),
+        _ => (k, a, a.dtype.complex_of_part().unwrap_or(a.dtype)),
+    })
+}
+
+/// The dtypes of a kernel's arguments of a mode.
+pub(super) fn dtypes(kernel: &Function, mode: ArrayMode) -> Vec<DType> {
+    let arguments = arguments(kernel).filter(|(_, a, _)| a.mode == mode);
+    arguments.map(|(_, _, dtype)| dtype).collect()
+}
+
 /// Do the arrays fit the kernel?
 pub(super) fn check(kernel: &Function, inputs: &[Array], out_dtypes: &[DType]) -> Result<()> {
-    let params = |mode| kernel.arrays.iter().filter(move |a| a.mode == mode);
     // Operands are matched by their order: inputs, then outputs.
     let fits = kernel.arrays.is_sorted_by_key(|a| a.mode == ArrayMode::Out)
-        && params(ArrayMode::InOut).next().is_none()
-        && params(ArrayMode::In)
-            .map(|a| a.dtype)
-            .eq(inputs.iter().map(|a| a.dtype()))
-        && params(ArrayMode::Out)
-            .map(|a| a.dtype)
-            .eq(out_dtypes.iter().copied());
+        && !kernel.arrays.iter().any(|a| a.mode == ArrayMode::InOut)
+        && kernel.dims.is_empty()
+        && (dtypes(kernel, ArrayMode::In).into_iter()).eq(inputs.iter().map(|a| a.dtype()))
+        && dtypes(kernel, ArrayMode::Out) == out_dtypes;
     if fits {
         Ok(())
     } else {
@@ -41,6 +54,15 @@ pub(super) fn check(kernel: &Function, inputs: &[Array], out_dtypes: &[DType]) -
             kernel.name
         )))
     }
+}
+
+/// For each array parameter, the operand it is when operands are the arguments in order.
+fn in_order(kernel: &Function) -> Vec<Option<usize>> {
+    let mut operands = vec![None; kernel.arrays.len()];
+    for (n, (array, _, _)) in arguments(kernel).enumerate() {
+        operands[array] = Some(n);
+    }
+    operands
 }
 
 /// Runs a kernel for every element of a nest (at least one); its index parameter counts from `base`.
@@ -52,57 +74,53 @@ pub(super) fn elementwise(
     fast: bool,
     stats: &mut Stats,
 ) -> Result<()> {
-    let mut launch = Launch::new(shared, kernel, nest, None, fast, stats)?;
+    let operands = in_order(kernel);
+    let mut launch = Launch::new(shared, kernel, nest, operands, None, fast, stats)?;
     launch.base = base;
-    launch.run(None, stats)
+    launch.run_windows(stats)
 }
 
-/// The partial results of a reduction, on the host: their bytes and dtype.
-pub(super) struct Partials {
-    pub(super) bytes: crate::HostBuffer,
-    pub(super) dtype: DType,
-}
-
-/// Runs a kernel with one output for every element of `shape` (at least one); gives partial results.
-pub(super) fn partials(
+/// Runs a gufunc-form kernel, whose operands are its array parameters, one each.
+pub(super) fn gufunc(
     shared: &Arc<Shared>,
     kernel: &Function,
-    inputs: &[Array],
-    shape: &[usize],
-    reduction: Reduction,
+    nest: Nest,
+    dims: &[u32],
     fast: bool,
     stats: &mut Stats,
-) -> Result<Partials> {
-    let nest = Nest::new(shared, inputs, &[], shape, stats)?;
-    let n = nest.size;
-    let launch = Launch::new(shared, kernel, nest, Some(reduction), fast, stats)?;
-    let Some((_, dtype)) = launch.shader.partials else {
-        return Err(RuntimeError::internal(
-            "a reduction without partial results",
-        ));
-    };
-    let (leaf, lanes) = (Reduction::LEAF as usize, Reduction::LANES as usize);
-    let len = (n / leaf * lanes + (n % leaf).min(lanes)) * dtype.size();
-    // Invocations of absent lanes store nothing, so this is all that is written.
-    let buffer = shared.allocate(len)?;
-    launch.run(Some(&buffer), stats)?;
-    stats.bytes_read += inputs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
-    shared.settle()?;
-    let start = Instant::now();
-    let bytes = shared.download(buffer.raw(), len)?;
-    stats.transfer += start.elapsed();
-    Ok(Partials { bytes, dtype })
+) -> Result<()> {
+    let operands = (0..kernel.arrays.len()).map(Some).collect();
+    let mut launch = Launch::new(shared, kernel, nest, operands, None, fast, stats)?;
+    launch.dims = dims.to_vec();
+    launch.run_windows(stats)
 }
 
 /// A shader and what it runs over.
-struct Launch<'a> {
+pub(super) struct Launch<'a> {
     shared: &'a Arc<Shared>,
     kernel: &'a Function,
-    shader: Shader,
+    pub(super) shader: Shader,
     pipeline: Arc<Pipeline>,
-    nest: Nest,
+    pub(super) nest: Nest,
+    /// For each array parameter, the operand it is.
+    operands: Vec<Option<usize>>,
     /// Index of the nest's first element, for index parameters.
     base: usize,
+    /// Extents of core dimensions.
+    dims: Vec<u32>,
+}
+
+/// One of the dispatches of a launch.
+pub(super) struct Dispatch<'b> {
+    /// The window of the nest: its first element, and their number.
+    pub(super) first: usize,
+    pub(super) n: usize,
+    /// Workgroups.
+    pub(super) groups: u64,
+    /// What the shader of a reduction is told.
+    pub(super) reduce: Option<[u32; ReduceParams::WORDS]>,
+    /// Buffers of partial results, with their bindings.
+    pub(super) partials: Vec<(u32, &'b DeviceBuffer)>,
 }
 
 /// A part of a buffer.
@@ -116,24 +134,32 @@ struct Binding<'b> {
 }
 
 impl<'a> Launch<'a> {
-    fn new(
+    /// The shader for a kernel over a nest; with `combine`, the one that reduces leaves.
+    pub(super) fn new(
         shared: &'a Arc<Shared>,
         kernel: &'a Function,
         nest: Nest,
-        reduce: Option<Reduction>,
+        operands: Vec<Option<usize>>,
+        combine: Option<&Function>,
         fast: bool,
         stats: &mut Stats,
     ) -> Result<Launch<'a>> {
         let start = Instant::now();
-        let operands = &mut nest.operands.iter().map(|o| o.access);
-        let access: Vec<Access> = kernel
-            .arrays
-            .iter()
-            .map(|a| match a.mode {
-                ArrayMode::Index => Access::Contiguous,
-                _ => operands.next().unwrap_or(Access::Contiguous),
-            })
-            .collect();
+        let access = |(array, param): (usize, &ArrayParam)| -> Access {
+            let operand = match param.part {
+                // The first part is the one that is known.
+                Part::Im => operands.get(array.wrapping_sub(1)).copied().flatten(),
+                _ => operands[array],
+            };
+            match operand.and_then(|n| nest.operands.get(n)) {
+                Some(o) if o.access == Access::Uniform && param.mode != ArrayMode::In => {
+                    Access::Strided
+                }
+                Some(o) => o.access,
+                None => Access::Contiguous,
+            }
+        };
+        let access: Vec<Access> = kernel.arrays.iter().enumerate().map(access).collect();
         let strided = access.contains(&Access::Strided);
         if strided && nest.size > u32::MAX as usize {
             return Err(RuntimeError::limit(format!(
@@ -143,21 +169,15 @@ impl<'a> Launch<'a> {
             .help("make the arrays contiguous, or use target cpu or parallel"));
         }
         let options = WgslOptions {
-            fast,
-            strict: shared.strict,
             rank: if strided { nest.shape.len() } else { 1 },
-            features: shared.features,
-            loop_limit: shared.loop_limit,
-            reduce,
-            workgroup: 256.min(shared.limits.max_compute_invocations_per_workgroup),
+            kept: nest.kept,
+            ..shared.shader_options(fast)
         };
-        let shader = kjit_driver::compile_wgsl(kernel, &access, &options).map_err(|e| match e {
-            CompileError::Backend(BackendError::Unsupported(what)) => {
-                RuntimeError::dtype(format!("device {} cannot run this: {what}", shared.name))
-                    .help("use target cpu or parallel")
-            }
-            other => other.into(),
-        })?;
+        let shader = match combine {
+            None => kjit_driver::compile_wgsl(kernel, &access, &options),
+            Some(combine) => kjit_driver::compile_wgsl_leaves(kernel, &access, combine, &options),
+        };
+        let shader = shader.map_err(|e| shared.not_compiled(e))?;
         stats.compile += start.elapsed();
         let pipeline = shared.pipeline(&shader, stats)?;
         Ok(Launch {
@@ -166,12 +186,38 @@ impl<'a> Launch<'a> {
             shader,
             pipeline,
             nest,
+            operands,
             base: 0,
+            dims: Vec::new(),
+        })
+    }
+
+    /// The shader of a reduction's passes over partial results.
+    pub(super) fn tree(
+        shared: &'a Arc<Shared>,
+        combine: &'a Function,
+        fast: bool,
+        stats: &mut Stats,
+    ) -> Result<Launch<'a>> {
+        let start = Instant::now();
+        let shader = kjit_driver::compile_wgsl_tree(combine, &shared.shader_options(fast))
+            .map_err(|e| shared.not_compiled(e))?;
+        stats.compile += start.elapsed();
+        let pipeline = shared.pipeline(&shader, stats)?;
+        Ok(Launch {
+            shared,
+            kernel: combine,
+            shader,
+            pipeline,
+            nest: Nest::over(&[1], Vec::new(), 0),
+            operands: Vec::new(),
+            base: 0,
+            dims: Vec::new(),
         })
     }
 
     /// Elements of a window: as many as the bindings of its contiguous operands allow.
-    fn window(&self) -> usize {
+    pub(super) fn window(&self) -> usize {
         let limit = self.shared.limits.max_storage_buffer_binding_size - SLACK;
         let widest = self
             .nest
@@ -185,19 +231,38 @@ impl<'a> Launch<'a> {
         (elements.min(MAX_WINDOW) / WINDOW_GRAIN).max(1) * WINDOW_GRAIN
     }
 
-    /// Launches all windows. Kernels that report are waited for; others are in the queue afterwards.
-    fn run(&self, partials: Option<&DeviceBuffer>, stats: &mut Stats) -> Result<()> {
+    /// Launches all windows of the nest.
+    fn run_windows(&self, stats: &mut Stats) -> Result<()> {
+        let size = self.nest.size;
+        let window = self.window();
+        let dispatches: Vec<Dispatch> = (0..size)
+            .step_by(window)
+            .map(|first| {
+                let n = window.min(size - first);
+                let workgroup = self.shader.workgroup as u64;
+                Dispatch {
+                    first,
+                    n,
+                    groups: self.shader.invocations(n as u64).div_ceil(workgroup),
+                    reduce: None,
+                    partials: Vec::new(),
+                }
+            })
+            .collect();
+        self.run(&dispatches, stats)
+    }
+
+    /// Launches. Kernels that report are waited for; others are in the queue afterwards.
+    pub(super) fn run(&self, dispatches: &[Dispatch], stats: &mut Stats) -> Result<()> {
         let start = Instant::now();
         let status = match self.shader.status_binding {
             Some(_) => Some(self.shared.allocate(8)?),
             None => None,
         };
         let mut params = Vec::new();
-        let size = self.nest.size;
-        let window = self.window();
-        for first in (0..size).step_by(window) {
+        for dispatch in dispatches {
             params.push(self.shared.allocate(self.shader.params.words * 4)?);
-            debug_assert!(first % WINDOW_GRAIN == 0);
+            debug_assert!(dispatch.first % WINDOW_GRAIN == 0);
         }
         self.shared.guarded("running a kernel", || {
             let mut encoder = self
@@ -210,11 +275,10 @@ impl<'a> Launch<'a> {
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
                 pass.set_pipeline(&self.pipeline.pipeline);
-                for (first, params) in (0..size).step_by(window).zip(&params) {
-                    let n = window.min(size - first);
-                    let group = self.bind(first, n, params, partials, status.as_ref())?;
+                for (dispatch, params) in dispatches.iter().zip(&params) {
+                    let group = self.bind(dispatch, params, status.as_ref())?;
                     pass.set_bind_group(0, &group, &[]);
-                    let (x, y) = self.grid(n)?;
+                    let (x, y) = self.grid(dispatch.groups)?;
                     pass.dispatch_workgroups(x, y, 1);
                 }
             }
@@ -232,54 +296,69 @@ impl<'a> Launch<'a> {
     }
 
     /// Workgroups along x and y: more than one dimension takes are folded.
-    fn grid(&self, n: usize) -> Result<(u32, u32)> {
+    fn grid(&self, groups: u64) -> Result<(u32, u32)> {
         let max = self.shared.limits.max_compute_workgroups_per_dimension as u64;
-        let groups = self
-            .shader
-            .invocations(n as u64)
-            .div_ceil(self.shader.workgroup as u64);
         let y = groups.div_ceil(max);
         let x = groups.div_ceil(y);
         match (u32::try_from(x), u32::try_from(y)) {
             (Ok(x), Ok(y)) if y as u64 <= max => Ok((x, y)),
             _ => Err(RuntimeError::limit(format!(
-                "{n} elements are too many for one launch on device {}",
+                "{groups} groups of elements are too many for one launch on device {}",
                 self.shared.name
             ))),
         }
     }
 
-    /// The bind group of the window of `n` elements from `first` on; fills in its parameters.
+    /// The bind group of a dispatch; fills in its parameters.
     fn bind(
         &self,
-        first: usize,
-        n: usize,
+        dispatch: &Dispatch,
         params: &DeviceBuffer,
-        partials: Option<&DeviceBuffer>,
         status: Option<&DeviceBuffer>,
     ) -> Result<wgpu::BindGroup> {
         let layout = &self.shader.params;
         let mut words = vec![0u32; layout.words];
-        words[ParamsLayout::N] = n as u32;
-        words[ParamsLayout::FIRST] = first as u32;
-        let index = (self.base + first) as u64;
+        words[ParamsLayout::N] = dispatch.n as u32;
+        words[ParamsLayout::FIRST] = dispatch.first as u32;
+        let index = (self.base + dispatch.first) as u64;
         words[ParamsLayout::BASE] = index as u32;
         words[ParamsLayout::BASE + 1] = (index >> 32) as u32;
-        if let Some(at) = layout.shape {
-            for (word, extent) in words[at..].iter_mut().zip(&self.nest.shape) {
-                *word = *extent as u32;
-            }
-        }
-        let mut bindings = Vec::new();
-        for (array, operand) in self.shader.arrays.iter().zip(&self.nest.operands) {
-            let binding = self.part(operand, first, n)?;
-            words[array.params.offset] = binding.offset as u32;
-            if let Some(at) = array.params.strides {
-                for (word, stride) in words[at..].iter_mut().zip(&operand.strides) {
-                    *word = *stride as u32;
+        let mut fill = |at: Option<usize>, values: &mut dyn Iterator<Item = u32>| {
+            if let Some(at) = at {
+                for (word, value) in words[at..].iter_mut().zip(values) {
+                    *word = value;
                 }
             }
-            bindings.push((array.binding, binding));
+        };
+        fill(layout.shape, &mut self.nest.shape.iter().map(|n| *n as u32));
+        fill(layout.dims, &mut self.dims.iter().copied());
+        fill(
+            layout.reduce,
+            &mut dispatch.reduce.iter().flatten().copied(),
+        );
+        let mut bindings: Vec<(u32, Binding)> = Vec::new();
+        for array in &self.shader.arrays {
+            let operand = self.operands[array.array]
+                .and_then(|n| self.nest.operands.get(n))
+                .ok_or_else(|| RuntimeError::internal("a kernel's array is no operand"))?;
+            let params = &array.params;
+            fill(
+                params.strides,
+                &mut operand.strides.iter().map(|s| *s as u32),
+            );
+            fill(params.core, &mut operand.core.iter().map(|s| *s as u32));
+            let Some(at) = array.binding else {
+                continue;
+            };
+            let binding = self.part(operand, dispatch.first, dispatch.n)?;
+            fill(
+                Some(params.offset),
+                &mut std::iter::once(binding.offset as u32),
+            );
+            // Parameters that share a binding are the same view.
+            if bindings.last().is_none_or(|(last, _)| *last < at) {
+                bindings.push((at, binding));
+            }
         }
         let whole = |buffer, len: usize| Binding {
             buffer,
@@ -287,18 +366,8 @@ impl<'a> Launch<'a> {
             len: len as u64,
             offset: 0,
         };
-        if let (Some((at, dtype)), Some(buffer)) = (self.shader.partials, partials) {
-            let lanes = (Reduction::LANES * dtype.size() as u32) as u64;
-            let start = (first as u64 / Reduction::LEAF as u64) * lanes;
-            let end = (start + (n as u64).div_ceil(Reduction::LEAF as u64) * lanes)
-                .min(buffer.raw().size());
-            let binding = Binding {
-                buffer,
-                start,
-                len: end - start,
-                offset: 0,
-            };
-            bindings.push((at, binding));
+        for (at, buffer) in &dispatch.partials {
+            bindings.push((*at, whole(buffer, buffer.size())));
         }
         bindings.push((self.shader.params_binding, whole(params, layout.words * 4)));
         if let (Some(at), Some(buffer)) = (self.shader.status_binding, status) {
@@ -351,7 +420,7 @@ impl<'a> Launch<'a> {
             .shared
             .limits
             .min_storage_buffer_offset_alignment
-            .max(8) as i64;
+            .max(16) as i64;
         let start = low / alignment * alignment;
         let len = (high - start + 3) / 4 * 4;
         let limit = self.shared.limits.max_storage_buffer_binding_size;
@@ -362,8 +431,11 @@ impl<'a> Launch<'a> {
             ))
             .help("make the array contiguous first, or use target cpu or parallel"));
         }
+        let memory = operand.memory.as_ref();
         Ok(Binding {
-            buffer: operand.memory.buffer()?,
+            buffer: memory
+                .ok_or_else(|| RuntimeError::internal("an index has no memory"))?
+                .buffer()?,
             start: start as u64,
             len: len as u64,
             offset: (zero - start) / size,
@@ -372,7 +444,7 @@ impl<'a> Launch<'a> {
 
     /// What the kernel reported.
     fn report(&self, status: &DeviceBuffer) -> Result<()> {
-        let words = self.shared.download(status.raw(), 8)?;
+        let words = self.shared.download(status.raw(), 0, 8)?;
         let word = |n: usize| {
             let bytes = &words.as_slice()[n * 4..n * 4 + 4];
             u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -391,6 +463,31 @@ impl<'a> Launch<'a> {
                 Some(trap) => RuntimeError::trap(trap),
                 None => RuntimeError::internal("a kernel reported a trap that it does not have"),
             }),
+        }
+    }
+}
+
+impl Shared {
+    /// What every shader for this device has in common.
+    fn shader_options(&self, fast: bool) -> WgslOptions {
+        WgslOptions {
+            fast,
+            strict: self.strict,
+            rank: 1,
+            kept: 0,
+            features: self.features,
+            loop_limit: self.loop_limit,
+            workgroup: 256.min(self.limits.max_compute_invocations_per_workgroup),
+        }
+    }
+
+    fn not_compiled(&self, error: CompileError) -> RuntimeError {
+        match error {
+            CompileError::Backend(BackendError::Unsupported(what)) => {
+                RuntimeError::dtype(format!("device {} cannot run this: {what}", self.name))
+                    .help("use target cpu or parallel")
+            }
+            other => other.into(),
         }
     }
 }

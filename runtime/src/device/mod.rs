@@ -15,7 +15,9 @@
 //! | `spirv` | the patch that makes SPIR-V strict |
 //! | `operand` | how an array is bound: access class, strides, byte ranges |
 //! | `launch` | windows, dispatch grids, parameters, status |
-//! | `finish` | the part of a reduction that the host does |
+//! | `gufunc` | kernels with core dimensions |
+//! | `reduce` | passes of a reduction |
+//! | `combine` | the kernels of the reductions there are names for |
 //!
 //! Strict arithmetic is kept by patching SPIR-V where the adapter takes SPIR-V as it is, else by
 //! barriers in the text. Nothing falls back to another target silently: what the device lacks is an
@@ -24,11 +26,13 @@
 mod adapter;
 mod backlog;
 mod buffer;
-mod finish;
+mod combine;
 mod guard;
+mod gufunc;
 mod launch;
 mod operand;
 mod pieces;
+mod reduce;
 mod shader;
 mod spirv;
 
@@ -37,13 +41,14 @@ mod tests;
 
 pub use adapter::{AdapterReport, DeviceReport};
 pub use buffer::DeviceBuffer;
+pub use gufunc::GufuncOut;
 
-use crate::reduce::{Source, reduce as reduce_on_host, result_dtype};
+use crate::reduce::{Source, reduce as reduce_on_host};
 use crate::schedule::Scheduler;
 use crate::{Array, Casting, ErrorKind, ReduceOp, Result, RuntimeError, Stats, can_cast};
 use guard::Health;
-use kjit_driver::wgsl::{Features, Reduction, StrictMode};
-use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Opcode, Scalar};
+use kjit_driver::wgsl::{Features, StrictMode};
+use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Part, Scalar};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -68,16 +73,6 @@ struct Shared {
     pool: buffer::Pool,
     backlog: backlog::Backlog,
     pipelines: shader::PipelineCache,
-}
-
-/// How a reduction runs.
-enum Plan {
-    /// Map and reduce in one shader.
-    Fused(Reduction),
-    /// Map on the device, then reduce the array there.
-    MapThenDevice,
-    /// Map on the device, then reduce on the host.
-    MapThenHost,
 }
 
 impl Device {
@@ -229,8 +224,7 @@ impl Device {
         inputs: &'a [Array],
         stats: &mut Stats,
     ) -> Result<Cow<'a, [Array]>> {
-        let params = kernel.arrays.iter().filter(|a| a.mode == ArrayMode::In);
-        let wanted: Vec<DType> = params.map(|a| a.dtype).collect();
+        let wanted = launch::dtypes(kernel, ArrayMode::In);
         let same = |(to, a): (&DType, &Array)| *to == a.dtype();
         if wanted.len() != inputs.len() || wanted.iter().zip(inputs).all(same) {
             return Ok(Cow::Borrowed(inputs));
@@ -248,7 +242,7 @@ impl Device {
         inputs.iter().zip(&wanted).map(cast).collect()
     }
 
-    /// Reduces what a kernel with one output computes, on the tree of [`crate::reduce`].
+    /// Reduces what a kernel with one output computes to one value, on the tree of [`crate::reduce`].
     #[expect(
         clippy::too_many_arguments,
         reason = "the engine's own arguments and no more"
@@ -263,74 +257,75 @@ impl Device {
         fast: bool,
         stats: &mut Stats,
     ) -> Result<Scalar> {
-        stats.calls += 1;
         let size = crate::broadcast::checked_size(shape, dtype.size())?;
         let inputs = &*self.converted(kernel, inputs, stats)?;
         for input in inputs {
             input.broadcast_strides(shape)?;
         }
         if size == 0 {
+            stats.calls += 1;
             let none = Array::zeros(dtype, &[0])?;
             return reduce_on_host(&Source::Memory(&none), dtype, 0, op, &Scheduler::single());
         }
-        match self.plan(kernel, dtype, op) {
-            Plan::Fused(reduction) => {
-                launch::check(kernel, inputs, &[dtype])?;
-                let partials =
-                    launch::partials(&self.0, kernel, inputs, shape, reduction, fast, stats)?;
-                finish::finish(&partials, size, reduction, result_dtype(op, dtype))
-            }
-            Plan::MapThenDevice => {
-                let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
-                stats.calls -= 1;
-                self.reduce(&identity(dtype), &mapped, shape, dtype, op, fast, stats)
-            }
-            Plan::MapThenHost => {
-                let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
-                let mapped = mapped[0].to_contiguous()?;
-                let start = std::time::Instant::now();
-                let source = Source::Memory(&mapped);
-                let value = reduce_on_host(&source, dtype, size, op, &Scheduler::single());
-                stats.run += start.elapsed();
-                value
-            }
+        let all: Vec<usize> = (0..shape.len()).collect();
+        let arg = matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax);
+        // Indices, and sums of integers, are 64 bits wide.
+        let wide = arg || (op == ReduceOp::Sum && !dtype.is_float());
+        if (wide && !self.0.features.i64) || !dtype.is_supported() {
+            stats.calls += 1;
+            let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
+            let mapped = mapped[0].to_contiguous()?;
+            let start = std::time::Instant::now();
+            let source = Source::Memory(&mapped);
+            let value = reduce_on_host(&source, dtype, size, op, &Scheduler::single());
+            stats.run += start.elapsed();
+            return value;
         }
-    }
-
-    fn plan(&self, kernel: &Function, dtype: DType, op: ReduceOp) -> Plan {
-        let reduction = match op {
-            ReduceOp::Sum => Reduction::Sum,
-            ReduceOp::Min => Reduction::Min,
-            ReduceOp::Max => Reduction::Max,
-            ReduceOp::ArgMin | ReduceOp::ArgMax => return Plan::MapThenHost,
+        let result = if arg {
+            stats.calls += 1;
+            let mapped;
+            let mut inputs = inputs;
+            if !combine::copies(kernel) {
+                mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
+                inputs = &mapped;
+            }
+            let (map, combine) = combine::arg_extreme(dtype, op == ReduceOp::ArgMax);
+            self.reduce_all(&map, &combine, inputs, shape, &all, fast, stats)?
+                .remove(1)
+        } else {
+            let combine = combine::named(op, dtype);
+            self.reduce_axes(Some(kernel), &combine, inputs, shape, &all, fast, stats)?
         };
-        // Sums of integers are 64 bits wide; the extremes of bool are left to the host.
-        let wide = op == ReduceOp::Sum && !dtype.is_float() && !self.0.features.i64;
-        if wide || (dtype == DType::Bool && op != ReduceOp::Sum) {
-            return Plan::MapThenHost;
-        }
-        // A device that counts loop iterations counts them over all elements of an invocation.
-        let loops = kernel.insts.iter().any(|i| i.op == Opcode::Loop);
-        if loops && self.0.loop_limit.is_some() {
-            return Plan::MapThenDevice;
-        }
-        Plan::Fused(reduction)
+        result.to_host()?.item()
     }
 }
 
 /// The kernel that copies an array.
-fn identity(dtype: DType) -> Function {
+fn copy_kernel(dtype: DType) -> Function {
     cast_kernel(dtype, dtype)
 }
 
-/// The kernel that converts an array.
+/// The kernel that converts an array (a complex one only to its own dtype).
 fn cast_kernel(from: DType, to: DType) -> Function {
     let param = |name: &str, dtype, mode| ArrayParam::new(name, dtype, mode, Access::Strided);
     let mut b = FunctionBuilder::new(format!("cast.{from}.{to}"));
-    let x = b.array(param("x", from, ArrayMode::In));
-    let y = b.array(param("y", to, ArrayMode::Out));
-    let value = b.load(x);
-    let value = if from == to { value } else { b.cast(value, to) };
-    b.store(y, value);
+    let parts = |b: &mut FunctionBuilder, name: &str, dtype: DType, mode| match dtype.part() {
+        None => vec![b.array(param(name, dtype, mode))],
+        Some(part) => [Part::Re, Part::Im]
+            .map(|of| {
+                b.array(ArrayParam {
+                    part: of,
+                    ..param(name, part, mode)
+                })
+            })
+            .to_vec(),
+    };
+    let x = parts(&mut b, "x", from, ArrayMode::In);
+    let y = parts(&mut b, "y", to, ArrayMode::Out);
+    for (x, y) in x.into_iter().zip(y) {
+        let value = b.load(x);
+        let value = if from == to { value } else { b.cast(value, to) };
+        b.store(y, value);
+    }
     b.ret(&[])
 }

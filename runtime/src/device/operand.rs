@@ -29,13 +29,20 @@ impl Memory {
 }
 
 /// An array as one operand of a launch.
+#[derive(Clone)]
 pub(super) struct Operand {
-    pub(super) memory: Memory,
+    /// `None` for an index, which the shader computes from its strides.
+    pub(super) memory: Option<Memory>,
     pub(super) dtype: DType,
     /// Byte in the buffer of the element with index zero.
     pub(super) offset: usize,
     /// Element strides along the nest's axes.
     pub(super) strides: Vec<i64>,
+    /// Element strides along its core axes.
+    pub(super) core: Vec<i64>,
+    /// Lowest and highest element, relative to the one with index zero, where the nest's axes do not
+    /// tell: of operands with core axes.
+    pub(super) span: Option<(i64, i64)>,
     pub(super) access: Access,
 }
 
@@ -44,6 +51,8 @@ pub(super) struct Nest {
     pub(super) shape: Vec<usize>,
     pub(super) operands: Vec<Operand>,
     pub(super) size: usize,
+    /// How many of the axes, the first ones, are those of the outputs of a reduction.
+    pub(super) kept: usize,
 }
 
 impl Nest {
@@ -56,29 +65,21 @@ impl Nest {
         stats: &mut Stats,
     ) -> Result<Nest> {
         let start = Instant::now();
-        let mut operands = Vec::with_capacity(inputs.len() + outs.len());
-        for (n, array) in inputs.iter().enumerate() {
-            // An array that is several inputs is uploaded once.
-            match inputs[..n].iter().position(|other| same_view(array, other)) {
-                Some(first) => {
-                    let first: &Operand = &operands[first];
-                    operands.push(Operand {
-                        memory: first.memory.clone(),
-                        strides: first.strides.clone(),
-                        ..*first
-                    });
-                }
-                None => operands.push(place(shared, array, shape)?),
-            }
-        }
+        let mut operands = place_all(shared, inputs, &|_| shape.to_vec())?;
         for array in outs {
             operands.push(place(shared, array, shape)?);
         }
         stats.transfer += start.elapsed();
-        let shape = coalesce(shape, &mut operands);
+        Ok(Nest::over(shape, operands, 0))
+    }
+
+    /// Operands that are there, over `shape`; the first `kept` axes stay apart from the others.
+    pub(super) fn over(shape: &[usize], mut operands: Vec<Operand>, kept: usize) -> Nest {
+        let (shape, kept) = coalesce(shape, &mut operands, kept);
         let contiguous = c_order(&shape);
         for operand in &mut operands {
-            operand.access = if operand.strides == contiguous {
+            let lean = operand.core.is_empty() && operand.memory.is_some();
+            operand.access = if lean && kept == 0 && operand.strides == contiguous {
                 Access::Contiguous
             } else if operand.strides.iter().all(|s| *s == 0) {
                 Access::Uniform
@@ -86,26 +87,51 @@ impl Nest {
                 Access::Strided
             };
         }
-        Ok(Nest {
+        Nest {
             size: shape.iter().product(),
             shape,
             operands,
-        })
+            kept,
+        }
     }
 
     /// Lowest and highest element of an operand, relative to the one with index zero.
     pub(super) fn extent(&self, operand: &Operand) -> (i64, i64) {
-        let mut extent = (0, 0);
-        for (stride, n) in operand.strides.iter().zip(&self.shape) {
-            let span = stride * (*n as i64 - 1);
-            if span < 0 {
-                extent.0 += span;
-            } else {
-                extent.1 += span;
-            }
-        }
-        extent
+        operand
+            .span
+            .unwrap_or_else(|| span(&self.shape, &operand.strides))
     }
+}
+
+/// Lowest and highest element, relative to the one with index zero.
+pub(super) fn span(shape: &[usize], strides: &[i64]) -> (i64, i64) {
+    let mut extent = (0, 0);
+    for (stride, n) in strides.iter().zip(shape) {
+        let span = stride * (*n as i64 - 1).max(0);
+        if span < 0 {
+            extent.0 += span;
+        } else {
+            extent.1 += span;
+        }
+    }
+    extent
+}
+
+/// Brings inputs to the device, each broadcast to a shape; one that is given twice is uploaded once.
+pub(super) fn place_all(
+    shared: &Arc<Shared>,
+    inputs: &[Array],
+    shape: &dyn Fn(usize) -> Vec<usize>,
+) -> Result<Vec<Operand>> {
+    let mut operands: Vec<Operand> = Vec::with_capacity(inputs.len());
+    for (n, array) in inputs.iter().enumerate() {
+        let same = |m: &usize| same_view(array, &inputs[*m]) && shape(*m) == shape(n);
+        operands.push(match (0..n).find(same) {
+            Some(first) => operands[first].clone(),
+            None => place(shared, array, &shape(n))?,
+        });
+    }
+    Ok(operands)
 }
 
 /// Are they the same elements of the same memory?
@@ -133,8 +159,13 @@ fn c_order(shape: &[usize]) -> Vec<i64> {
 }
 
 /// Brings an array to the device and broadcasts it.
-fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand> {
+pub(super) fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand> {
     let size = array.dtype().size();
+    if array.size() == 0 {
+        // Nothing is read, but something has to be bound.
+        let nothing = Memory::Uploaded(Arc::new(shared.upload(&[0; 16])?));
+        return operand(array, shape, nothing, 0);
+    }
     let whole = array.offset().is_multiple_of(size)
         && array
             .strides()
@@ -174,8 +205,8 @@ fn place(shared: &Arc<Shared>, array: &Array, shape: &[usize]) -> Result<Operand
             "a copy on the host is not on the host",
         ));
     };
-    // From a multiple of 8 on, so that elements keep their alignment.
-    let low = low / 8 * 8;
+    // From a multiple of the largest element on, so that elements keep their alignment.
+    let low = low / 16 * 16;
     let uploaded = shared.upload(&buffer.as_slice()[low..high])?;
     let offset = host.offset() - low;
     operand(&host, shape, Memory::Uploaded(Arc::new(uploaded)), offset)
@@ -205,49 +236,64 @@ fn operand(array: &Array, shape: &[usize], memory: Memory, offset: usize) -> Res
         .map(|(s, n)| if *n == 1 { 0 } else { *s as i64 / size })
         .collect();
     Ok(Operand {
-        memory,
+        memory: Some(memory),
         dtype: array.dtype(),
         offset,
         strides,
+        core: Vec::new(),
+        span: None,
         access: Access::Strided,
     })
 }
 
-/// Merges neighbouring axes that every operand walks as one; drops axes of one element.
-pub(super) fn coalesce(shape: &[usize], operands: &mut [Operand]) -> Vec<usize> {
+/// Merges neighbouring axes that every operand walks as one; drops axes of one element. The first `kept`
+/// axes do not merge with those behind; how many are left of them comes back too.
+pub(super) fn coalesce(
+    shape: &[usize],
+    operands: &mut [Operand],
+    kept: usize,
+) -> (Vec<usize>, usize) {
     let mut axes: Vec<usize> = Vec::new();
-    let mut kept: Vec<Vec<i64>> = vec![Vec::new(); operands.len()];
+    let mut first = 0;
+    let mut strides: Vec<Vec<i64>> = vec![Vec::new(); operands.len()];
     for (axis, n) in shape.iter().enumerate() {
+        if axis == kept {
+            first = axes.len();
+        }
         if *n == 1 {
             continue;
         }
-        let merges = !axes.is_empty()
+        let alone = axes.len() == if axis < kept { 0 } else { first };
+        let merges = !alone
             && operands
                 .iter()
-                .zip(&kept)
-                .all(|(o, k)| k.last() == Some(&(o.strides[axis] * *n as i64)));
+                .zip(&strides)
+                .all(|(o, s)| s.last() == Some(&(o.strides[axis] * *n as i64)));
         if merges {
             if let Some(last) = axes.last_mut() {
                 *last *= n;
             }
-            for (operand, kept) in operands.iter().zip(&mut kept) {
-                if let Some(last) = kept.last_mut() {
+            for (operand, strides) in operands.iter().zip(&mut strides) {
+                if let Some(last) = strides.last_mut() {
                     *last = operand.strides[axis];
                 }
             }
         } else {
             axes.push(*n);
-            for (operand, kept) in operands.iter().zip(&mut kept) {
-                kept.push(operand.strides[axis]);
+            for (operand, strides) in operands.iter().zip(&mut strides) {
+                strides.push(operand.strides[axis]);
             }
         }
     }
+    if kept == shape.len() {
+        first = axes.len();
+    }
     if axes.is_empty() {
         axes.push(1);
-        kept.iter_mut().for_each(|k| k.push(0));
+        strides.iter_mut().for_each(|s| s.push(0));
     }
-    for (operand, kept) in operands.iter_mut().zip(kept) {
-        operand.strides = kept;
+    for (operand, strides) in operands.iter_mut().zip(strides) {
+        operand.strides = strides;
     }
-    axes
+    (axes, first)
 }

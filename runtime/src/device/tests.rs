@@ -2,9 +2,9 @@
 //! will do) and fail without: `apt-get install libvulkan1 mesa-vulkan-drivers`.
 
 use super::operand::{Memory, Operand, coalesce};
-use super::{Device, adapter, buffer, finish, identity, spirv};
+use super::{Device, adapter, buffer, copy_kernel, spirv};
 use crate::{Array, ErrorKind, HostBuffer, ReduceOp, SliceIndex, Stats};
-use kjit_driver::wgsl::{Reduction, StrictMode};
+use kjit_driver::wgsl::StrictMode;
 use kjit_ir::eval::{eval, same};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Loc, LocalArray, Opcode,
@@ -14,8 +14,12 @@ use std::sync::OnceLock;
 
 #[path = "tests_exact.rs"]
 mod exact;
+#[path = "tests_gufunc.rs"]
+mod gufunc;
 #[path = "tests_memory.rs"]
 mod memory;
+#[path = "tests_reduce.rs"]
+mod reductions;
 
 /// The device, keeping strict arithmetic by patching.
 fn patched() -> &'static Device {
@@ -247,7 +251,7 @@ fn views_broadcasts_and_index() {
     let copy = |a: &Array| {
         run(
             device,
-            &identity(a.dtype()),
+            &copy_kernel(a.dtype()),
             std::slice::from_ref(a),
             a.shape(),
         )
@@ -312,126 +316,6 @@ fn all_sizes() {
     assert!(sum.iter().zip(&x).all(|(s, x)| *s == 2.0 * x));
     assert_eq!(stats.calls, 1);
     assert_eq!(stats.bytes_written, n as u64 * 4);
-}
-
-/// An array larger than a binding of the software device (128 MiB), in windows.
-#[test]
-fn windows_over_the_binding_limit() {
-    let device = patched();
-    let n = 40_000_000usize;
-    let mut b = FunctionBuilder::new("halves");
-    let index = b.array(param(DType::I64, ArrayMode::Index));
-    let y = b.array(param(DType::I32, ArrayMode::Out));
-    let i = b.load(index);
-    let value = b.cast(i, DType::I32);
-    b.store(y, value);
-    let kernel = b.ret(&[]);
-    let array = run(device, &kernel, &[], &[n]).remove(0);
-    let sum = device
-        .reduce(
-            &identity(DType::I32),
-            std::slice::from_ref(&array),
-            &[n],
-            DType::I32,
-            ReduceOp::Sum,
-            false,
-            &mut Stats::default(),
-        )
-        .unwrap();
-    assert_eq!(sum.as_int(), (n as i128) * (n as i128 - 1) / 2);
-    let tail = array
-        .slice(&[SliceIndex::Range {
-            start: Some(-3),
-            end: None,
-            step: 1,
-        }])
-        .unwrap();
-    let tail = run(device, &identity(DType::I32), &[tail], &[3]).remove(0);
-    assert_eq!(
-        tail.to_vec::<i32>().unwrap(),
-        [39_999_997, 39_999_998, 39_999_999]
-    );
-}
-
-#[test]
-fn reductions_equal_the_host_bit_for_bit() {
-    use crate::reduce::{Source, reduce};
-    let ops = [
-        ReduceOp::Sum,
-        ReduceOp::Min,
-        ReduceOp::Max,
-        ReduceOp::ArgMin,
-        ReduceOp::ArgMax,
-    ];
-    for device in [patched(), barriers()] {
-        for dtype in DTYPES {
-            for n in [1usize, 15, 17, 1023, 1030, 70_001] {
-                let mut r = Random(n as u64);
-                let values: Vec<_> = (0..n)
-                    .map(|_| match dtype {
-                        DType::F32 => Scalar::f32(r.next() as f32 / 1e19),
-                        DType::F64 => Scalar::f64(r.next() as f64 / 1e19),
-                        _ => random(dtype, &mut r),
-                    })
-                    .collect();
-                let array = array_of(&values);
-                for op in ops {
-                    let scheduler = crate::schedule::Scheduler::single();
-                    let want = reduce(&Source::Memory(&array), dtype, n, op, &scheduler).unwrap();
-                    let got = device
-                        .reduce(
-                            &identity(dtype),
-                            std::slice::from_ref(&array),
-                            &[n],
-                            dtype,
-                            op,
-                            false,
-                            &mut Stats::default(),
-                        )
-                        .unwrap_or_else(|e| panic!("{op:?} of {n} {dtype}: {e}"));
-                    assert!(
-                        same(got, want),
-                        "{op:?} of {n} {dtype}: {got:?}, not {want:?}"
-                    );
-                }
-            }
-        }
-    }
-    let none = Array::zeros(DType::I8, &[0]).unwrap();
-    let sum = |op| {
-        let none = std::slice::from_ref(&none);
-        let copy = identity(DType::I8);
-        patched().reduce(
-            &copy,
-            none,
-            &[0],
-            DType::I8,
-            op,
-            false,
-            &mut Stats::default(),
-        )
-    };
-    assert_eq!(sum(ReduceOp::Sum).unwrap(), Scalar::int(DType::I64, 0));
-    assert_eq!(sum(ReduceOp::Max).unwrap_err().kind, ErrorKind::Value);
-}
-
-#[test]
-fn partial_results_keep_nan_and_signs() {
-    let finish = |values: Vec<f32>, op| {
-        let partials = super::launch::Partials {
-            bytes: HostBuffer::from_bytes(bytemuck::cast_slice(&values)).unwrap(),
-            dtype: DType::F32,
-        };
-        finish::finish(&partials, values.len(), op, DType::F32).unwrap()
-    };
-    let zeros = vec![0.0, -0.0, 0.0];
-    assert_eq!(finish(zeros.clone(), Reduction::Min), Scalar::f32(-0.0));
-    assert_eq!(finish(zeros, Reduction::Max), Scalar::f32(0.0));
-    for op in [Reduction::Min, Reduction::Max, Reduction::Sum] {
-        let mut values = vec![1.0; 40];
-        values[20] = f32::NAN;
-        assert!(finish(values, op).as_f32().is_nan());
-    }
 }
 
 /// `x` times one more than itself, by counting; the loop of element `x` runs `x` times.
@@ -686,7 +570,7 @@ fn a_failing_call_leaves_the_device_usable() {
         .unwrap_err();
     assert_eq!(error.kind, ErrorKind::Device);
     let array = Array::from_vec(vec![1i8, 2, 3], &[3]).unwrap();
-    let copy = run(device, &identity(DType::I8), &[array], &[3]).remove(0);
+    let copy = run(device, &copy_kernel(DType::I8), &[array], &[3]).remove(0);
     assert_eq!(copy.to_vec::<i8>().unwrap(), [1, 2, 3]);
 }
 
@@ -718,22 +602,36 @@ fn axes_coalesce() {
         strides
             .iter()
             .map(|s| Operand {
-                memory: Memory::Uploaded(std::sync::Arc::new(buffer())),
+                memory: Some(Memory::Uploaded(std::sync::Arc::new(buffer()))),
                 dtype: DType::F32,
                 offset: 0,
                 strides: s.to_vec(),
+                core: Vec::new(),
+                span: None,
                 access: Access::Strided,
             })
             .collect()
     };
     let mut two = operands(&[&[12, 4, 1], &[0, 0, 0]]);
-    assert_eq!(coalesce(&[2, 3, 4], &mut two), [24]);
+    assert_eq!(coalesce(&[2, 3, 4], &mut two, 0), (vec![24], 0));
     assert_eq!(two[0].strides, [1]);
     let mut rows = operands(&[&[12, 4, 1], &[0, 4, 1]]);
-    assert_eq!(coalesce(&[2, 3, 4], &mut rows), [2, 12]);
+    assert_eq!(coalesce(&[2, 3, 4], &mut rows, 0), (vec![2, 12], 0));
     assert_eq!(rows[1].strides, [0, 1]);
     let mut none = operands(&[&[], &[]]);
-    assert_eq!(coalesce(&[], &mut none), [1]);
+    assert_eq!(coalesce(&[], &mut none, 0), (vec![1], 0));
+    // Axes that are kept stay apart from those that are reduced.
+    for (kept, axes, first) in [
+        (1, vec![2, 12], 1),
+        (2, vec![6, 4], 1),
+        (3, vec![24], 1),
+        (0, vec![24], 0),
+    ] {
+        let mut one = operands(&[&[12, 4, 1]]);
+        assert_eq!(coalesce(&[2, 3, 4], &mut one, kept), (axes, first));
+    }
+    let mut narrow = operands(&[&[0, 1]]);
+    assert_eq!(coalesce(&[1, 4], &mut narrow, 1), (vec![4], 0));
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn place_realigns_unaligned_views() {
                 for view in [view.clone(), view.transpose()] {
                     let copy = run(
                         device,
-                        &identity(dtype),
+                        &copy_kernel(dtype),
                         std::slice::from_ref(&view),
                         view.shape(),
                     );
@@ -44,7 +44,7 @@ fn shapes_that_do_not_broadcast_are_errors() {
     let three = Array::zeros(DType::F32, &[3]).unwrap();
     for (array, shape) in [(&none, 5), (&three, 5), (&three, 0)] {
         let inputs = std::slice::from_ref(array);
-        let copy = identity(DType::F32);
+        let copy = copy_kernel(DType::F32);
         let stats = &mut Stats::default();
         let map = patched().elementwise(&copy, inputs, &[shape], &[DType::F32], false, stats);
         assert_eq!(map.unwrap_err().kind, ErrorKind::Shape);
@@ -64,7 +64,7 @@ fn one_array_as_several_inputs() {
     let wanted: Vec<i32> = (0..100).map(|i| i % 10 * 10 + i / 10).collect();
     let copy = run(
         patched(),
-        &identity(DType::I32),
+        &copy_kernel(DType::I32),
         std::slice::from_ref(&x),
         &[10, 10],
     )
@@ -91,7 +91,7 @@ fn inputs_are_cast_safely() {
         [0.5, 2.0, -1.0, 2.5, 1.5, 3.0]
     );
     let wide = Array::from_vec(vec![1i64], &[1]).unwrap();
-    let narrow = identity(DType::I32);
+    let narrow = copy_kernel(DType::I32);
     let stats = &mut Stats::default();
     let error = patched().elementwise(&narrow, &[wide], &[1], &[DType::I32], false, stats);
     assert_eq!(error.unwrap_err().kind, ErrorKind::Internal);
@@ -225,4 +225,34 @@ fn panic_in_a_guard() {
     assert!(error.message.contains("within"));
     let outside = std::panic::catch_unwind(|| panic!("outside"));
     assert!(outside.is_err());
+}
+
+/// What is read of a device array is what comes over: here two rows of a hundred.
+#[test]
+fn parts_of_device_arrays_are_downloaded_alone() {
+    let x = Array::from_vec((0..1000).collect::<Vec<i16>>(), &[100, 10]).unwrap();
+    let x = run(
+        patched(),
+        &copy_kernel(DType::I16),
+        std::slice::from_ref(&x),
+        &[100, 10],
+    )
+    .remove(0);
+    let rows = SliceIndex::Range {
+        start: Some(50),
+        end: Some(53),
+        step: -2,
+    };
+    for range in [SliceIndex::range(Some(51), Some(53)), rows] {
+        let part = x.slice(&[range]).unwrap();
+        let Storage::Host(buffer) = part.to_host().unwrap().storage().clone() else {
+            panic!("not on the host");
+        };
+        assert!(buffer.len() <= 3 * 20 + 16, "{} bytes", buffer.len());
+    }
+    let last = x.slice(&[SliceIndex::At(-1), SliceIndex::At(-1)]).unwrap();
+    assert_eq!(last.item().unwrap().as_int(), 999);
+    let rows = x.slice(&[SliceIndex::range(Some(51), Some(52))]).unwrap();
+    let wanted: Vec<i16> = (510..520).collect();
+    assert_eq!(rows.to_vec::<i16>().unwrap(), wanted);
 }

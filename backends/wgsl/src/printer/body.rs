@@ -1,12 +1,10 @@
 //! Statements: memory, control flow, and one `let` a value.
 
-use super::{Printer, STATUS_LOOP, STATUS_TRAP, names};
-use crate::raise::{Arithmetic, Budget};
+use super::{Kind, Printer, STATUS_LOOP, STATUS_TRAP, names};
+use crate::raise::{Arithmetic, Budget, width};
 use crate::shader::ParamsLayout;
 use kjit_ir::target::BackendError;
-use kjit_ir::{
-    Access, ArrayMode, ArrayRef, Block, DType, Imm, Inst, InstData, Opcode, Scalar, Value,
-};
+use kjit_ir::{Access, ArrayRef, Block, DType, Imm, Inst, InstData, Opcode, Part, Scalar, Value};
 use std::fmt::Write;
 
 /// Variables that terminators assign to.
@@ -48,22 +46,16 @@ impl<'p, 'a> Body<'p, 'a> {
     pub(super) fn prologue(&mut self) -> Result<(), BackendError> {
         let printer = self.printer;
         if let Some(shape) = printer.params.shape {
-            // Coordinates of the element, the last axis first.
             let rank = printer.options.rank;
-            self.line(format_args!(
-                "let q{rank} = params[{}] + i;",
-                ParamsLayout::FIRST
-            ));
-            for axis in (0..rank).rev() {
-                let outer = axis + 1;
-                let extent = shape + axis;
-                if axis == 0 {
-                    self.line(format_args!("let c0 = q{outer};"));
-                } else {
-                    self.line(format_args!("let q{axis} = q{outer} / params[{extent}];"));
-                    self.line(format_args!(
-                        "let c{axis} = q{outer} - q{axis} * params[{extent}];"
-                    ));
+            match printer.kind {
+                Kind::Map => {
+                    let kept = printer.options.kept.min(rank);
+                    self.coordinates(shape, 0..kept, "m");
+                    self.coordinates(shape, kept..rank, "i");
+                }
+                _ => {
+                    let position = format!("params[{}] + i", ParamsLayout::FIRST);
+                    self.coordinates(shape, 0..rank, &position);
                 }
             }
         }
@@ -98,6 +90,26 @@ impl<'p, 'a> Body<'p, 'a> {
         Ok(())
     }
 
+    /// Coordinates along some axes of the element at a position, the last axis first.
+    fn coordinates(&mut self, shape: usize, axes: std::ops::Range<usize>, position: &str) {
+        if axes.is_empty() {
+            return;
+        }
+        self.line(format_args!("let q{} = {position};", axes.end));
+        for axis in axes.clone().rev() {
+            let outer = axis + 1;
+            let extent = shape + axis;
+            if axis == axes.start {
+                self.line(format_args!("let c{axis} = q{outer};"));
+            } else {
+                self.line(format_args!("let q{axis} = q{outer} / params[{extent}];"));
+                self.line(format_args!(
+                    "let c{axis} = q{outer} - q{axis} * params[{extent}];"
+                ));
+            }
+        }
+    }
+
     /// The instructions of a block.
     pub(super) fn block(&mut self, block: Block, exits: &Exits) -> Result<(), BackendError> {
         for inst in &self.printer.kernel.block(block).insts {
@@ -111,8 +123,9 @@ impl<'p, 'a> Body<'p, 'a> {
         match data.op {
             Opcode::Const => self.constant(data),
             Opcode::Index => self.index(data),
-            Opcode::Load => self.load(data),
-            Opcode::Store => self.store(data),
+            Opcode::Load | Opcode::CoreLoad => self.load(data),
+            Opcode::Store | Opcode::CoreStore => self.store(inst, data),
+            Opcode::Dim => self.dim(data),
             Opcode::LocalLoad | Opcode::LocalStore => self.local(data),
             Opcode::Guard => self.guard(data),
             Opcode::If => self.if_(data, exits),
@@ -207,10 +220,55 @@ impl<'p, 'a> Body<'p, 'a> {
 
     fn index(&mut self, data: &InstData) -> Result<(), BackendError> {
         self.printer.require(DType::I64)?;
+        let k = self.array(data)?.index();
+        if self.printer.binding(k).is_some() {
+            return self.define(data, &format!("bitcast<i64>(u64(o{k}))"));
+        }
         let (low, high) = (ParamsLayout::BASE, ParamsLayout::BASE + 1);
         let text =
             format!("bitcast<i64>(((u64(params[{high}]) << 32u) | u64(params[{low}])) + u64(i))");
         self.define(data, &text)
+    }
+
+    /// The extent of a core dimension: below 2^32, as everything that fits a device.
+    fn dim(&mut self, data: &InstData) -> Result<(), BackendError> {
+        self.printer.require(DType::I64)?;
+        let (Imm::Dim(dim), Some(dims)) = (data.imm, self.printer.params.dims) else {
+            return Err(BackendError::Internal("`dim` without dimension".into()));
+        };
+        let text = format!("bitcast<i64>(u64(params[{}]))", dims + dim.index());
+        self.define(data, &text)
+    }
+
+    /// Number of the element (or pair) that indices of the core axes select.
+    ///
+    /// Modulo 2^32, which is exact: the element is in the binding.
+    fn address(&self, k: usize, indices: &[Value]) -> Result<String, BackendError> {
+        let printer = self.printer;
+        let first = super::first_part(printer.kernel, k);
+        let Some(binding) = printer.binding(k) else {
+            return Err(BackendError::Internal(format!(
+                "access to array {k} without memory"
+            )));
+        };
+        let mut address = format!("o{first}");
+        for (axis, index) in indices.iter().enumerate() {
+            let Some(core) = binding.params.core else {
+                return Err(BackendError::Internal("an index without core axis".into()));
+            };
+            let stride = format!("params[{}]", core + axis);
+            match printer.kernel.as_const(*index).map(|c| c.as_int()) {
+                Some(0) => {}
+                Some(n) => {
+                    let _ = write!(address, " + {}u * {stride}", n as u32);
+                }
+                None => {
+                    let index = printer.cast(DType::I64, DType::U32, &names::value(*index))?;
+                    let _ = write!(address, " + {index} * {stride}");
+                }
+            }
+        }
+        Ok(address)
     }
 
     fn array(&self, data: &InstData) -> Result<ArrayRef, BackendError> {
@@ -224,21 +282,31 @@ impl<'p, 'a> Body<'p, 'a> {
     }
 
     fn load(&mut self, data: &InstData) -> Result<(), BackendError> {
+        let printer = self.printer;
         let k = self.array(data)?.index();
-        let dtype = self.printer.kernel.arrays[k].dtype;
-        if self.printer.binding(k).is_none() {
-            return Err(BackendError::Internal(format!(
-                "load of array {k} without memory"
-            )));
+        let param = &printer.kernel.arrays[k];
+        if printer.kind == Kind::Combine {
+            return self.define(data, &format!("x{k}"));
         }
-        let bits = dtype.bits();
-        let text = match dtype.size() {
-            4 | 8 => format!("a{k}[o{k}]"),
+        let memory = super::leader(printer.kernel, k);
+        let at = self.address(k, &data.args)?;
+        let bits = param.dtype.bits();
+        let text = match param.dtype.size() {
+            4 | 8 => format!("a{memory}[{}]", part(param.part, &at)),
             size => {
                 let per_word = 4 / size;
-                let word = format!("a{k}[o{k} / {per_word}u]");
-                let shift = format!("(o{k} % {per_word}u) * {bits}u");
-                match dtype {
+                // `o0` needs no brackets.
+                let at = if data.args.is_empty() {
+                    at
+                } else {
+                    format!("({at})")
+                };
+                let mut word = format!("a{memory}[{at} / {per_word}u]");
+                if width::is_atomic(printer.kernel, &printer.kernel.arrays[memory]) {
+                    word = format!("atomicLoad(&{word})");
+                }
+                let shift = format!("({at} % {per_word}u) * {bits}u");
+                match param.dtype {
                     DType::I8 | DType::I16 => {
                         format!("extractBits(bitcast<i32>({word}), {shift}, {bits}u)")
                     }
@@ -250,33 +318,57 @@ impl<'p, 'a> Body<'p, 'a> {
         self.define(data, &text)
     }
 
-    fn store(&mut self, data: &InstData) -> Result<(), BackendError> {
+    fn store(&mut self, inst: Inst, data: &InstData) -> Result<(), BackendError> {
+        let printer = self.printer;
         let k = self.array(data)?.index();
-        let param = &self.printer.kernel.arrays[k];
-        let value = names::value(data.args[0]);
-        if self.printer.options.reduce.is_some() && param.mode == ArrayMode::Out {
-            self.line(format_args!("mapped = {value};"));
+        let param = &printer.kernel.arrays[k];
+        let Some((value, indices)) = data.args.split_last() else {
+            return Err(BackendError::Internal("a store without value".into()));
+        };
+        let value = names::value(*value);
+        if printer.kind != Kind::Elementwise {
+            let variable = printer.output_variable(k);
+            self.line(format_args!("{variable} = {value};"));
             return Ok(());
         }
+        let memory = super::leader(printer.kernel, k);
+        let at = self.address(k, indices)?;
         if param.dtype.size() >= 4 {
-            self.line(format_args!("a{k}[o{k}] = {value};"));
+            let at = part(param.part, &at);
+            self.line(format_args!("a{memory}[{at}] = {value};"));
             return Ok(());
         }
         let bits = param.dtype.bits();
         let per_word = 4 / param.dtype.size() as u32;
-        let word = match param.dtype {
+        let bits_of = match param.dtype {
             DType::Bool => format!("select(0u, 1u, {value})"),
             DType::I8 | DType::I16 => format!("bitcast<u32>({value})"),
             _ => value,
         };
-        let elements = self.printer.plan.elements;
+        if width::is_atomic(printer.kernel, param) {
+            // Elements nearby may be anyone's, but these bits are ours.
+            let s = inst.index();
+            let mask = (1u32 << bits) - 1;
+            self.line(format_args!("let at{s} = {at};"));
+            self.line(format_args!(
+                "let shift{s} = (at{s} % {per_word}u) * {bits}u;"
+            ));
+            self.line(format_args!(
+                "atomicAnd(&a{memory}[at{s} / {per_word}u], ~({mask}u << shift{s}));"
+            ));
+            self.line(format_args!(
+                "atomicOr(&a{memory}[at{s} / {per_word}u], ({bits_of} & {mask}u) << shift{s});"
+            ));
+            return Ok(());
+        }
+        let elements = printer.plan.elements;
         let at = if elements == per_word {
             format!("packed{k}[0]")
         } else {
             format!("packed{k}[(i % {elements}u) / {per_word}u]")
         };
         self.line(format_args!(
-            "{at} = insertBits({at}, {word}, (i % {per_word}u) * {bits}u, {bits}u);"
+            "{at} = insertBits({at}, {bits_of}, (i % {per_word}u) * {bits}u, {bits}u);"
         ));
         Ok(())
     }
@@ -404,7 +496,7 @@ impl<'p, 'a> Body<'p, 'a> {
         };
         self.printer.uses_status.set(true);
         let limit = match budget {
-            Budget::Element(limit) => {
+            Budget::Element(limit) | Budget::Invocation(limit) => {
                 self.line(format_args!("let taken = iterations;"));
                 self.line(format_args!("iterations = taken + 1u;"));
                 limit
@@ -421,5 +513,14 @@ impl<'p, 'a> Body<'p, 'a> {
         self.line(format_args!("    break;"));
         self.line(format_args!("}}"));
         Ok(())
+    }
+}
+
+/// Where the part of a pair is, given the number of the pair.
+pub(super) fn part(part: Part, at: &str) -> String {
+    match part {
+        Part::Whole => at.to_string(),
+        Part::Re => format!("({at}) * 2u"),
+        Part::Im => format!("({at}) * 2u + 1u"),
     }
 }

@@ -8,13 +8,16 @@ mod cast;
 mod helpers;
 mod names;
 mod ops;
+mod reduce;
 
-use crate::raise::{Arithmetic, Budget, Plan};
+pub use reduce::{print_leaves, print_tree};
+
+use crate::raise::{Arithmetic, Budget, Plan, width};
 use crate::shader::{ArrayBinding, BindingMode, OperandParams, ParamsLayout, Shader};
-use crate::{Reduction, WgslOptions};
+use crate::{PartialBinding, ReduceParams, WgslOptions};
 use helpers::Helper;
 use kjit_ir::target::BackendError;
-use kjit_ir::{Access, ArrayMode, DType, Function, Opcode};
+use kjit_ir::{Access, ArrayMode, DType, Function, Imm, Part, Role};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -25,13 +28,24 @@ pub fn print(
     options: &WgslOptions,
     plan: &Plan,
 ) -> Result<Shader, BackendError> {
-    let printer = Printer::new(kernel, options, plan);
+    let printer = Printer::new(kernel, options, plan, Kind::Elementwise);
     let element = printer.element()?;
-    let main = printer.main_body()?;
+    let main = printer.main_body();
     // Helpers first: only now is it known what `main` has to prepare.
     let helpers = printer.helper_text()?;
     let main = printer.main(&main);
-    printer.assemble(&helpers, &element, &main)
+    printer.assemble(&[&helpers, &element, &main], Partials::default())
+}
+
+/// What becomes of a kernel's arrays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// They are bound.
+    Elementwise,
+    /// Inputs are bound, outputs are variables `mapped0`, `mapped1`, ..: the kernel maps what is reduced.
+    Map,
+    /// Inputs are parameters `x0`, `x1`, .. of a function, outputs variables `r0`, `r1`, ..
+    Combine,
 }
 
 /// What printing needs to know and collects on the way.
@@ -39,7 +53,10 @@ struct Printer<'a> {
     kernel: &'a Function,
     options: &'a WgslOptions,
     plan: &'a Plan,
+    kind: Kind,
     arrays: Vec<ArrayBinding>,
+    /// Bindings of arrays.
+    bound: u32,
     params: ParamsLayout,
     /// Helper functions the text calls.
     helpers: RefCell<BTreeSet<Helper>>,
@@ -51,48 +68,92 @@ struct Printer<'a> {
     uses_status: Cell<bool>,
 }
 
+/// Buffers and variables of a reduction's shader.
+#[derive(Default)]
+struct Partials {
+    /// Dtypes of the buffers that are read and written.
+    sources: Vec<DType>,
+    stored: Vec<DType>,
+    /// Declarations.
+    variables: String,
+}
+
 /// The words of a status buffer.
 const STATUS_TRAP: usize = 0;
 const STATUS_LOOP: usize = 1;
 
 impl<'a> Printer<'a> {
-    fn new(kernel: &'a Function, options: &'a WgslOptions, plan: &'a Plan) -> Printer<'a> {
-        let mut words = ParamsLayout::OPERANDS;
-        let mut take = |n: usize| {
-            let at = words;
-            words += n;
-            at
+    fn new(
+        kernel: &'a Function,
+        options: &'a WgslOptions,
+        plan: &'a Plan,
+        kind: Kind,
+    ) -> Printer<'a> {
+        let mut params = ParamsLayout {
+            words: ParamsLayout::OPERANDS,
+            ..ParamsLayout::default()
         };
-        let mut arrays = Vec::new();
+        let mut arrays: Vec<ArrayBinding> = Vec::new();
+        let mut bound = 0;
         let mut strided = false;
+        let used = used(kernel);
         for (array, param) in kernel.arrays.iter().enumerate() {
-            let reduced = options.reduce.is_some() && param.mode == ArrayMode::Out;
-            if param.mode == ArrayMode::Index || reduced {
+            let is_output = matches!(param.mode, ArrayMode::Out | ArrayMode::InOut);
+            let unbound = match kind {
+                Kind::Elementwise => false,
+                Kind::Map => is_output,
+                Kind::Combine => true,
+            };
+            let is_iota = matches!(param.role, Role::Iota(_));
+            let plain_index = param.mode == ArrayMode::Index && !is_iota;
+            if unbound || plain_index || param.part == Part::Im || !used[array] {
                 continue;
             }
             let is_strided = param.access == Access::Strided;
             strided |= is_strided;
+            let mode = match is_output {
+                false => BindingMode::Read,
+                true => BindingMode::ReadWrite,
+            };
+            let shared = arrays.iter().find(|b| b.array == leader(kernel, array));
+            let binding = match shared {
+                _ if param.mode == ArrayMode::Index => None,
+                Some(first) => first.binding,
+                None => {
+                    bound += 1;
+                    Some(bound - 1)
+                }
+            };
             arrays.push(ArrayBinding {
                 array,
-                binding: arrays.len() as u32,
-                dtype: param.dtype,
-                mode: match param.mode {
-                    ArrayMode::In | ArrayMode::Index => BindingMode::Read,
-                    ArrayMode::Out | ArrayMode::InOut => BindingMode::ReadWrite,
+                binding,
+                dtype: match param.part {
+                    Part::Whole => param.dtype,
+                    _ => param.dtype.complex_of_part().unwrap_or(param.dtype),
                 },
+                mode: shared.map_or(mode, |first| first.mode),
                 params: OperandParams {
-                    offset: take(1),
-                    strides: is_strided.then(|| take(options.rank)),
+                    offset: params.take(1),
+                    strides: is_strided.then(|| params.take(options.rank)),
+                    core: (!param.core.is_empty()).then(|| params.take(param.core.len())),
                 },
             });
         }
-        let shape = strided.then(|| take(options.rank));
+        params.shape = strided.then(|| params.take(options.rank));
+        if !kernel.dims.is_empty() {
+            params.dims = Some(params.take(kernel.dims.len()));
+        }
+        if kind != Kind::Elementwise {
+            params.reduce = Some(params.take(ReduceParams::WORDS));
+        }
         Printer {
             kernel,
             options,
             plan,
+            kind,
             arrays,
-            params: ParamsLayout { words, shape },
+            bound,
+            params,
             helpers: RefCell::default(),
             uses_f64: Cell::new(false),
             uses_i64: Cell::new(false),
@@ -102,51 +163,48 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The binding of an array parameter.
+    /// What is known of an array parameter (for the second part of a pair: of the first).
     fn binding(&self, array: usize) -> Option<&ArrayBinding> {
-        self.arrays.iter().find(|b| b.array == array)
+        let first = first_part(self.kernel, array);
+        self.arrays.iter().find(|b| b.array == first)
     }
 
-    /// The dtype of partial results.
-    fn partial(&self, reduction: Reduction) -> Result<DType, BackendError> {
-        let output = self
-            .kernel
-            .arrays
-            .iter()
-            .find(|a| a.mode == ArrayMode::Out)
-            .ok_or_else(|| BackendError::Internal("a reduction without output".to_string()))?;
-        Ok(match (reduction, output.dtype) {
-            (_, DType::F32 | DType::F64) => output.dtype,
-            (Reduction::Sum, dtype) if dtype.is_unsigned_int() => DType::U64,
-            (Reduction::Sum, _) => DType::I64,
-            (_, DType::Bool) => {
-                return Err(BackendError::Unsupported(
-                    "minimum and maximum of bool are not made by shaders".to_string(),
-                ));
-            }
-            (_, dtype) => names::register_dtype(dtype),
-        })
+    /// The variable that an output is, in a reduction.
+    fn output_variable(&self, array: usize) -> String {
+        let is_output =
+            |a: &&kjit_ir::ArrayParam| a.mode != ArrayMode::In && a.mode != ArrayMode::Index;
+        let p = self.kernel.arrays[..array].iter().filter(is_output).count();
+        match self.kind {
+            Kind::Combine => format!("r{p}"),
+            _ => format!("mapped{p}"),
+        }
     }
 
-    /// Text of `element`: computes element `i` of the launch.
+    /// Text of `element`: computes element `i` of the launch (in a reduction: of output `m`).
     fn element(&self) -> Result<String, BackendError> {
         let mut body = body::Body::new(self);
         body.prologue()?;
         body.block(self.kernel.entry, &body::Exits::default())?;
-        Ok(format!("fn element(i: u32) {{\n{}}}\n", body.finish()))
+        let output = match self.kind {
+            Kind::Map => ", m: u32",
+            _ => "",
+        };
+        Ok(format!(
+            "fn element(i: u32{output}) {{\n{}}}\n",
+            body.finish()
+        ))
     }
 
     /// What `main` does with the number of its invocation: from invocations to elements.
-    fn main_body(&self) -> Result<String, BackendError> {
-        if self.options.reduce.is_some() {
-            self.main_reduce()
-        } else if self.plan.elements > 1 {
-            Ok(self.main_packed())
+    fn main_body(&self) -> String {
+        let workgroup = self.plan.workgroup;
+        let thread =
+            format!("    let thread = (group.y * groups.x + group.x) * {workgroup}u + local;\n");
+        if self.plan.elements > 1 {
+            thread + &self.main_packed()
         } else {
             let n = ParamsLayout::N;
-            Ok(format!(
-                "    if thread < params[{n}] {{\n        element(thread);\n    }}\n"
-            ))
+            format!("{thread}    if thread < params[{n}] {{\n        element(thread);\n    }}\n")
         }
     }
 
@@ -171,10 +229,6 @@ impl<'a> Printer<'a> {
                 zero + 1
             );
         }
-        let _ = writeln!(
-            out,
-            "    let thread = (group.y * groups.x + group.x) * {workgroup}u + local;"
-        );
         out.push_str(body);
         out.push_str("}\n");
         out
@@ -222,64 +276,14 @@ impl<'a> Printer<'a> {
 
     /// Outputs that are gathered into words.
     fn packed(&self) -> impl Iterator<Item = &ArrayBinding> {
-        self.arrays
-            .iter()
-            .filter(|b| b.mode == BindingMode::ReadWrite && b.dtype.size() < 4)
-    }
-
-    /// One invocation a lane of a leaf: accumulates its elements one after the other.
-    fn main_reduce(&self) -> Result<String, BackendError> {
-        let reduction = self
-            .options
-            .reduce
-            .ok_or_else(|| BackendError::Internal("not a reduction".to_string()))?;
-        let partial = self.partial(reduction)?;
-        let mapped = self.mapped_dtype();
-        let ty = self.register(partial)?;
-        let (leaf, lanes) = (Reduction::LEAF, Reduction::LANES);
-        let n = ParamsLayout::N;
-        let widened = match reduction {
-            Reduction::Sum => self.cast(mapped, partial, "mapped")?,
-            Reduction::Min | Reduction::Max => "mapped".to_string(),
-        };
-        let (op, dtype) = match reduction {
-            Reduction::Sum => (Opcode::Add, partial),
-            Reduction::Min => (Opcode::Min, mapped),
-            Reduction::Max => (Opcode::Max, mapped),
-        };
-        let step = self.operation(op, dtype, &["acc", "next"], &[None, None])?;
-        let mut out = String::new();
-        let _ = writeln!(
-            out,
-            "    let first = (thread / {lanes}u) * {leaf}u + thread % {lanes}u;"
-        );
-        let _ = writeln!(out, "    if first < params[{n}] {{");
-        let _ = writeln!(out, "        element(first);");
-        let _ = writeln!(out, "        var acc: {ty} = {widened};");
-        let _ = writeln!(
-            out,
-            "        for (var k = {lanes}u; k < {leaf}u; k = k + {lanes}u) {{"
-        );
-        let _ = writeln!(out, "            if first + k >= params[{n}] {{");
-        let _ = writeln!(out, "                break;\n            }}");
-        let _ = writeln!(out, "            element(first + k);");
-        let _ = writeln!(out, "            let next: {ty} = {widened};");
-        let _ = writeln!(out, "            acc = {step};\n        }}");
-        let _ = writeln!(out, "        partials[thread] = acc;\n    }}");
-        Ok(out)
-    }
-
-    /// The dtype of the one output of a reduced kernel.
-    fn mapped_dtype(&self) -> DType {
-        self.kernel
-            .arrays
-            .iter()
-            .find(|a| a.mode == ArrayMode::Out)
-            .map_or(DType::F32, |a| a.dtype)
+        self.arrays.iter().filter(|b| {
+            self.kind == Kind::Elementwise
+                && width::is_packed(self.kernel, &self.kernel.arrays[b.array])
+        })
     }
 
     /// Puts the parts in order and describes them.
-    fn assemble(&self, helpers: &str, element: &str, main: &str) -> Result<Shader, BackendError> {
+    fn assemble(&self, functions: &[&str], partials: Partials) -> Result<Shader, BackendError> {
         let mut out = String::new();
         let name: String = self
             .kernel
@@ -293,32 +297,45 @@ impl<'a> Printer<'a> {
             })
             .collect();
         let _ = writeln!(out, "// {name}");
+        let mut declared = 0;
         for binding in &self.arrays {
-            let (k, at) = (binding.array, binding.binding);
+            // Parameters that share a binding come after its first one.
+            let (k, Some(at)) = (binding.array, binding.binding) else {
+                continue;
+            };
+            if at < declared {
+                continue;
+            }
+            declared = at + 1;
             let access = match binding.mode {
                 BindingMode::Read => "read",
                 BindingMode::ReadWrite => "read_write",
             };
-            let ty = self.memory(binding.dtype)?;
+            let ty = self.memory(k)?;
             let _ = writeln!(
                 out,
                 "@group(0) @binding({at}) var<storage, {access}> a{k}: array<{ty}>;"
             );
         }
-        let mut next = self.arrays.len() as u32;
-        let partials = match self.options.reduce {
-            Some(reduction) => {
-                let dtype = self.partial(reduction)?;
-                let ty = self.register(dtype)?;
+        let mut next = self.bound;
+        let mut bind = |name: &str, access: &str, dtypes: &[DType]| {
+            let mut bindings = Vec::new();
+            for (n, dtype) in dtypes.iter().enumerate() {
+                let ty = self.register(dtype.part().unwrap_or(*dtype))?;
                 let _ = writeln!(
                     out,
-                    "@group(0) @binding({next}) var<storage, read_write> partials: array<{ty}>;"
+                    "@group(0) @binding({next}) var<storage, {access}> {name}{n}: array<{ty}>;"
                 );
+                bindings.push(PartialBinding {
+                    binding: next,
+                    dtype: *dtype,
+                });
                 next += 1;
-                Some((next - 1, dtype))
             }
-            None => None,
+            Ok::<_, BackendError>(bindings)
         };
+        let sources = bind("source", "read", &partials.sources)?;
+        let stored = bind("partial", "read_write", &partials.stored)?;
         let params_binding = next;
         next += 1;
         let _ = writeln!(
@@ -341,21 +358,19 @@ impl<'a> Printer<'a> {
             out.push_str("var<private> zero_wide: u64;\n");
         }
         match self.plan.budget {
-            Some(Budget::Element(_)) => out.push_str("var<private> iterations: u32;\n"),
+            Some(Budget::Element(_) | Budget::Invocation(_)) => {
+                out.push_str("var<private> iterations: u32;\n");
+            }
             Some(Budget::Workgroup(_)) => out.push_str("var<workgroup> iterations: atomic<u32>;\n"),
             None => {}
         }
-        if self.options.reduce.is_some() {
-            let ty = self.register(self.mapped_dtype())?;
-            let _ = writeln!(out, "var<private> mapped: {ty};");
-        } else {
-            for binding in self.packed() {
-                let words = self.plan.elements * binding.dtype.size() as u32 / 4;
-                let k = binding.array;
-                let _ = writeln!(out, "var<private> packed{k}: array<u32, {words}>;");
-            }
+        for binding in self.packed() {
+            let words = self.plan.elements * binding.dtype.size() as u32 / 4;
+            let k = binding.array;
+            let _ = writeln!(out, "var<private> packed{k}: array<u32, {words}>;");
         }
-        for text in [helpers, element, main] {
+        out.push_str(&partials.variables);
+        for text in functions {
             if !text.is_empty() {
                 out.push('\n');
                 out.push_str(text);
@@ -366,7 +381,8 @@ impl<'a> Printer<'a> {
             workgroup: self.plan.workgroup,
             elements_per_invocation: self.plan.elements,
             arrays: self.arrays.clone(),
-            partials,
+            partials: stored,
+            sources,
             params_binding,
             params: self.params,
             status_binding,
@@ -404,12 +420,15 @@ impl<'a> Printer<'a> {
         Ok(names::register(dtype))
     }
 
-    /// The WGSL type of an element (or word of elements) in memory.
-    fn memory(&self, dtype: DType) -> Result<&'static str, BackendError> {
-        if dtype.size() < 4 {
+    /// The WGSL type of an element (or word of elements) of an array in memory.
+    fn memory(&self, array: usize) -> Result<&'static str, BackendError> {
+        let param = &self.kernel.arrays[array];
+        if width::is_atomic(self.kernel, param) {
+            Ok("atomic<u32>")
+        } else if param.dtype.size() < 4 {
             Ok("u32")
         } else {
-            self.register(dtype)
+            self.register(param.dtype)
         }
     }
 
@@ -436,5 +455,42 @@ impl<'a> Printer<'a> {
     /// Is this kind of arithmetic printed?
     fn is(&self, arithmetic: Arithmetic) -> bool {
         self.plan.arithmetic == arithmetic
+    }
+}
+
+impl ParamsLayout {
+    /// Room for some words; where it is.
+    fn take(&mut self, words: usize) -> usize {
+        self.words += words;
+        self.words - words
+    }
+}
+
+/// For each array, does the kernel touch it (or the other part of its argument)?
+fn used(kernel: &Function) -> Vec<bool> {
+    let mut used = vec![false; kernel.arrays.len()];
+    crate::raise::visit(kernel, &mut |inst, _| {
+        if let Imm::Array(array) = kernel.inst(inst).imm {
+            used[first_part(kernel, array.index())] = true;
+            used[leader(kernel, array.index())] = true;
+        }
+    });
+    used
+}
+
+/// The array itself, or for the second part of a complex argument the first.
+fn first_part(kernel: &Function, array: usize) -> usize {
+    match kernel.arrays[array].part {
+        Part::Im => array - 1,
+        Part::Whole | Part::Re => array,
+    }
+}
+
+/// The first array parameter that stands for the same argument: the one that is bound.
+fn leader(kernel: &Function, array: usize) -> usize {
+    let first = first_part(kernel, array);
+    match kernel.arrays[first].role {
+        Role::Alias(of) => leader(kernel, of.index()),
+        _ => first,
     }
 }

@@ -7,7 +7,8 @@ use kjit_ir::{DType, Scalar};
 pub(super) fn register_dtype(dtype: DType) -> DType {
     match dtype {
         DType::I8 | DType::I16 => DType::I32,
-        DType::U8 | DType::U16 => DType::U32,
+        // Of `f16` there are only the bits.
+        DType::U8 | DType::U16 | DType::F16 => DType::U32,
         other => other,
     }
 }
@@ -43,6 +44,7 @@ pub(super) fn constant(scalar: Scalar) -> String {
         DType::I32 if scalar.as_int() == i32::MIN as i128 => {
             "bitcast<i32>(0x80000000u)".to_string()
         }
+        DType::F16 => format!("{}u", scalar.bits()),
         _ if dtype.is_unsigned_int() => format!("{}u", scalar.as_int()),
         _ => format!("{}i", scalar.as_int()),
     }

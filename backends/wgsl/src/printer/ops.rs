@@ -222,7 +222,7 @@ pub(super) fn wrap(dtype: DType, text: &str) -> String {
     let bits = dtype.bits();
     match dtype {
         DType::I8 | DType::I16 => format!("extractBits({text}, 0u, {bits}u)"),
-        DType::U8 | DType::U16 => format!("extractBits({text}, 0u, {bits}u)"),
+        DType::U8 | DType::U16 | DType::F16 => format!("extractBits({text}, 0u, {bits}u)"),
         _ => text.to_string(),
     }
 }

@@ -1,6 +1,7 @@
 //! What has no WGSL form: refused here, before anything is decided or printed.
 
 use crate::WgslOptions;
+use kjit_ir::opcode::Effect;
 use kjit_ir::target::BackendError;
 use kjit_ir::{Access, ArrayMode, DType, Form, Function, Imm, Opcode};
 
@@ -26,7 +27,6 @@ pub fn check(kernel: &Function, options: &WgslOptions) -> Result<(), BackendErro
     }
     for array in &kernel.arrays {
         dtype(array.dtype)?;
-        let narrow = array.dtype.size() < 4;
         match (array.mode, array.access) {
             (ArrayMode::Index, _) if array.dtype != DType::I64 => {
                 return internal("its index is not i64");
@@ -34,30 +34,10 @@ pub fn check(kernel: &Function, options: &WgslOptions) -> Result<(), BackendErro
             (ArrayMode::Out | ArrayMode::InOut, Access::Uniform) => {
                 return internal("an output has one element for all");
             }
-            (ArrayMode::Out, Access::Strided) if narrow && options.reduce.is_none() => {
-                return Err(BackendError::Unsupported(format!(
-                    "output `{}` of dtype {} is not contiguous, and a shader writes narrow dtypes by whole words",
-                    array.name, array.dtype
-                )));
-            }
-            (ArrayMode::InOut, _) if narrow => {
-                return Err(BackendError::Unsupported(format!(
-                    "`{}` of dtype {} is read and written in place, and a shader writes narrow dtypes by whole words",
-                    array.name, array.dtype
-                )));
+            (_, Access::Contiguous) if !array.core.is_empty() => {
+                return internal("sub-arrays cannot be contiguous");
             }
             _ => {}
-        }
-    }
-    if options.reduce.is_some() {
-        let outputs: Vec<_> = kernel
-            .arrays
-            .iter()
-            .filter(|a| matches!(a.mode, ArrayMode::Out | ArrayMode::InOut))
-            .collect();
-        match outputs.as_slice() {
-            [only] if only.mode == ArrayMode::Out => {}
-            _ => return internal("a reduction needs exactly one output"),
         }
     }
     for local in &kernel.locals {
@@ -73,9 +53,13 @@ pub fn check(kernel: &Function, options: &WgslOptions) -> Result<(), BackendErro
         }
         let data = kernel.inst(inst);
         problem = instruction(kernel, data.op, &data.imm, depth);
-        for value in &data.results {
+        for value in data.results.iter().chain(&data.args) {
             if problem.is_ok() {
-                problem = dtype(kernel.ty(*value).dtype);
+                let of = kernel.ty(*value).dtype;
+                problem = match of {
+                    DType::F16 if !moves(data.op) => internal("it computes with f16"),
+                    _ => dtype(of),
+                };
             }
         }
     });
@@ -105,12 +89,22 @@ fn instruction(kernel: &Function, op: Opcode, imm: &Imm, depth: usize) -> Result
     }
 }
 
+/// Does the operation only move values? All that is left of `f16` after it was lowered.
+fn moves(op: Opcode) -> bool {
+    matches!(op, Opcode::Const | Opcode::Select | Opcode::Bitcast)
+        || matches!(op, Opcode::Load | Opcode::Store)
+        || matches!(op, Opcode::CoreLoad | Opcode::CoreStore)
+        || matches!(op, Opcode::LocalLoad | Opcode::LocalStore)
+        || matches!(op.effect(), Effect::Control | Effect::Terminator)
+}
+
+/// Complex numbers are pairs by now.
 fn dtype(dtype: DType) -> Result<(), BackendError> {
-    if dtype.is_native() {
-        Ok(())
-    } else {
-        Err(BackendError::Unsupported(format!(
-            "shaders do not compute with {dtype} yet"
+    if dtype.is_complex() {
+        Err(BackendError::Internal(format!(
+            "wgsl was given {dtype}, which is to be lowered to pairs"
         )))
+    } else {
+        Ok(())
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! 1. [`check`]: refuse kernels that have no WGSL form at all; later steps rely on it (only
 //!    supported dtypes, no calls, bounded nesting, outputs that can be written);
-//! 2. [`width`]: how many elements an invocation computes, from the output dtypes: a word of memory
-//!    belongs to one invocation, so that narrow outputs need no atomics;
+//! 2. [`width`]: how many elements an invocation computes, from the output dtypes: a word of contiguous
+//!    memory belongs to one invocation, so that narrow outputs seldom need atomics;
 //! 3. [`budget`]: how loop iterations are counted, from the loops *and* the width: a device that
 //!    stops loops counts over all elements of an invocation.
 
@@ -16,7 +16,7 @@ pub mod width;
 
 pub use budget::Budget;
 
-use crate::{StrictMode, WgslOptions};
+use crate::{ReduceParams, StrictMode, WgslOptions};
 use kjit_ir::target::BackendError;
 use kjit_ir::{Block, Function, Inst};
 
@@ -47,19 +47,33 @@ pub struct Plan {
 /// Takes the decisions for one kernel.
 pub fn raise(kernel: &Function, options: &WgslOptions) -> Result<Plan, BackendError> {
     check::check(kernel, options)?;
-    let elements = width::elements_per_invocation(kernel, options);
+    let elements = width::elements_per_invocation(kernel);
     let (budget, workgroup) = budget::plan(kernel, options, elements);
-    let arithmetic = match options.strict {
-        _ if options.fast || kernel.fast => Arithmetic::Fast,
-        StrictMode::Patch => Arithmetic::Patched,
-        StrictMode::Barrier => Arithmetic::Barrier,
-    };
     Ok(Plan {
-        arithmetic,
+        arithmetic: arithmetic(kernel, options),
         elements,
         budget,
         workgroup,
     })
+}
+
+/// Takes the decisions for a kernel that a reduction runs: the one that maps, or the one that combines.
+pub fn raise_reduced(kernel: &Function, options: &WgslOptions) -> Result<Plan, BackendError> {
+    check::check(kernel, options)?;
+    Ok(Plan {
+        arithmetic: arithmetic(kernel, options),
+        elements: 1,
+        budget: budget::reduction(kernel, options),
+        workgroup: ReduceParams::WORKGROUP,
+    })
+}
+
+fn arithmetic(kernel: &Function, options: &WgslOptions) -> Arithmetic {
+    match options.strict {
+        _ if options.fast || kernel.fast => Arithmetic::Fast,
+        StrictMode::Patch => Arithmetic::Patched,
+        StrictMode::Barrier => Arithmetic::Barrier,
+    }
 }
 
 /// Visits every live instruction with the depth of the blocks around it, one past the deepest allowed
