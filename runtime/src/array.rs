@@ -288,7 +288,7 @@ impl Array {
     fn host_buffer(&self) -> Result<Arc<HostBuffer>> {
         match &self.storage {
             Storage::Host(buffer) => Ok(buffer.clone()),
-            Storage::Device(device) => Ok(Arc::new(device.download()?)),
+            Storage::Device(device) => Ok(Arc::new(device.download(0..device.len())?)),
         }
     }
 

@@ -58,7 +58,7 @@ impl Device {
         let dims = extents
             .iter()
             .map(|n| u32::try_from(*n))
-            .collect::<Result<Vec<u32>, _>>()
+            .collect::<std::result::Result<Vec<u32>, _>>()
             .map_err(|_| {
                 RuntimeError::limit(format!(
                     "a core dimension of 2^32 or more elements is too large for device {}",

@@ -406,11 +406,11 @@ impl<'a> Launch<'a> {
                 let start = operand.offset as i64 + first as i64 * size;
                 (start, start + n as i64 * size, start)
             }
-            Access::Uniform => {
+            Access::Uniform if operand.span.is_none() => {
                 let start = operand.offset as i64;
                 (start, start + size, start)
             }
-            Access::Strided => {
+            Access::Uniform | Access::Strided => {
                 let (low, high) = self.nest.extent(operand);
                 let zero = operand.offset as i64;
                 (zero + low * size, zero + (high + 1) * size, zero)

@@ -9,9 +9,9 @@ use super::launch::{Dispatch, Launch, arguments};
 use super::operand::{Nest, Operand, place_all};
 use super::{Device, cast_kernel, copy_kernel};
 use crate::broadcast::checked_size;
-use crate::{Array, Result, RuntimeError, Stats, Storage};
+use crate::{Array, Result, RuntimeError, Stats};
 use kjit_driver::wgsl::ReduceParams;
-use kjit_ir::{ArrayMode, DType, Function, Opcode, Role};
+use kjit_ir::{ArrayMode, DType, Function, Opcode};
 use std::sync::Arc;
 use std::time::Instant;
 

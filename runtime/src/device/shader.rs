@@ -56,10 +56,10 @@ impl Shared {
         let module = self.module(shader)?;
         let entries: Vec<_> = (0..shader.bindings)
             .map(|binding| {
-                let input = shader
-                    .arrays
-                    .iter()
-                    .any(|a| a.binding == binding && a.mode == BindingMode::Read);
+                let arrays = &mut shader.arrays.iter();
+                let input = arrays
+                    .any(|a| a.binding == Some(binding) && a.mode == BindingMode::Read)
+                    || shader.sources.iter().any(|s| s.binding == binding);
                 wgpu::BindGroupLayoutEntry {
                     binding,
                     visibility: wgpu::ShaderStages::COMPUTE,

@@ -68,7 +68,8 @@ fn every_operation(device: &Device) {
                 continue;
             }
             match op {
-                Opcode::Cast | Opcode::Bitcast | Opcode::Splat | Opcode::AnyTrue => {}
+                Opcode::Cast | Opcode::Bitcast => {}
+                op if op.rule() == kjit_ir::opcode::Rule::Special => {}
                 _ => match op.arity() {
                     Some(1) => steps.push((op, None, vec![0])),
                     Some(2) => steps.push((op, None, vec![0, 1])),
