@@ -429,7 +429,7 @@ fn of_mode(kernel: &Kernel, mode: ArrayMode) -> impl Iterator<Item = &ArrayParam
 }
 
 /// The dtype of the caller's array for a parameter.
-fn argument_dtype(param: &ArrayParam) -> DType {
+pub(crate) fn argument_dtype(param: &ArrayParam) -> DType {
     match param.part {
         Part::Whole => param.dtype,
         Part::Re | Part::Im => param.dtype.complex_of_part().unwrap_or(param.dtype),

@@ -271,7 +271,7 @@ impl Device {
         let arg = matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax);
         // Indices, and sums of integers, are 64 bits wide.
         let wide = arg || (op == ReduceOp::Sum && !dtype.is_float());
-        if (wide && !self.0.features.i64) || !dtype.is_supported() {
+        if (wide && !self.0.features.i64) || !dtype.is_native() {
             stats.calls += 1;
             let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
             let mapped = mapped[0].to_contiguous()?;

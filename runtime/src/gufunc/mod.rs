@@ -453,15 +453,48 @@ fn core_in_place(array: &Array, axes: &CoreAxes, shape: &[usize]) -> Result<Arra
 }
 
 /// What calls ask of the device layer.
+#[cfg(feature = "gpu")]
 mod gpu {
     use super::Call;
-    use crate::{Array, Result, RuntimeError};
+    use crate::device::{Device, GufuncOut};
+    use crate::launch::argument_dtype;
+    use crate::{Array, Result, Stats};
+    use kjit_ir::{ArrayMode, Function, Part};
 
-    pub(super) fn gufunc(call: &Call, _: &[Array]) -> Result<Vec<Array>> {
-        let name = &call.kernel.function.name;
-        Err(RuntimeError::device(format!(
-            "{name} is a gufunc, which does not run on a gpu yet"
-        ))
-        .help("use target cpu or parallel"))
+    pub(super) fn gufunc(call: &Call, inputs: &[Array]) -> Result<Vec<Array>> {
+        let engine = call.call.engine;
+        let kernels: Vec<Function> = call
+            .kernel
+            .parts()
+            .iter()
+            .map(|part| part.function.clone())
+            .collect();
+        let outs: Vec<GufuncOut> = call
+            .params()
+            .filter(|(_, p)| p.part != Part::Im)
+            .filter(|(_, p)| matches!(p.mode, ArrayMode::Out | ArrayMode::InOut))
+            .map(|(_, param)| GufuncOut {
+                dtype: argument_dtype(param),
+                initial: None,
+            })
+            .collect();
+        let mut stats = Stats::default();
+        let (loops, extents) = (&call.dims.loop_shape, &call.dims.extents);
+        let fast = engine.options().fast;
+        let device = Device::global()?;
+        let result = device.gufunc(&kernels, inputs, loops, extents, &outs, fast, &mut stats);
+        engine.stats.add(&stats);
+        result
+    }
+}
+
+/// A build without the device layer.
+#[cfg(not(feature = "gpu"))]
+mod gpu {
+    use super::Call;
+    use crate::{Array, Result};
+
+    pub(super) fn gufunc(_: &Call, _: &[Array]) -> Result<Vec<Array>> {
+        crate::engine::gpu::check().map(|()| Vec::new())
     }
 }
