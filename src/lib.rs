@@ -38,5 +38,9 @@ pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec, UfuncM
 pub use kjit_macros::kernel;
 pub use kjit_runtime::io::check_save;
 pub use kjit_runtime::{
-    Arg, Array, Axis, Casting, Complex32, Complex64, Element, Engine, EngineOptions, ErrorKind, FpeCount, FpeMode, FpeReport, HostBuffer, Progress, Reduce, ReduceOp, Result, RunOptions, RuntimeError, Schedule, SliceIndex, Stats, Storage, Target, Ufunc, UfuncCall, c_strides, check_save_path, describe_targets, f16, format_array, generate, gpu_available, io_reason, load, render_diagnostics, render_error, run, save, write_file,
+    Arg, Array, Axis, Casting, Complex32, Complex64, Element, Engine, EngineOptions, ErrorKind,
+    FpeCount, FpeMode, FpeReport, HostBuffer, Progress, Reduce, ReduceOp, Result, RunOptions,
+    RuntimeError, Schedule, SliceIndex, Stats, Storage, Target, Ufunc, UfuncCall, c_strides,
+    check_save_path, describe_targets, f16, format_array, generate, gpu_available, io_reason, load,
+    render_diagnostics, render_error, run, save, write_file,
 };

@@ -29,7 +29,10 @@ fn reduce_along_axes() {
     main_prints("print(add.reduce(x, where = x > 1));", "[3 4 7]");
     main_prints("print(add.reduce(x, dtype = f32));", "[3. 5. 7.]");
     main_prints("print(sub.reduce(x, axis = 1));", "[-3 -6]");
-    main_prints("print(max.reduce(x), min.reduce(x, axis = none));", "[3 4 5] 0");
+    main_prints(
+        "print(max.reduce(x), min.reduce(x, axis = none));",
+        "[3 4 5] 0",
+    );
     // What is reduced may still have to be computed.
     main_prints("print(add.reduce(2 * x + 1, axis = 1));", "[ 9 27]");
 }
@@ -61,10 +64,7 @@ fn other_methods() {
 
 #[test]
 fn calls_with_named_arguments() {
-    main_prints(
-        "print(add(x, 1, where = x > 2));",
-        "[[0 0 0]\n [4 5 6]]",
-    );
+    main_prints("print(add(x, 1, where = x > 2));", "[[0 0 0]\n [4 5 6]]");
     main_prints("print(add([1, 2], [3, 4], dtype = f32));", "[4. 6.]");
     main_prints(
         "print(add([1, 2], [3, 4], signature = \"ff->f\", casting = \"unsafe\"));",
@@ -84,7 +84,10 @@ fn reductions_of_main_along_axes() {
         "[3 5 7] 15 [0 3]",
     );
     main_prints("print(sum(x, keepdims = true));", "[[15]]");
-    main_prints("print(mean(x, axis = 1), mean(x, axis = 0));", "[1. 4.] [1.5 2.5 3.5]");
+    main_prints(
+        "print(mean(x, axis = 1), mean(x, axis = 0));",
+        "[1. 4.] [1.5 2.5 3.5]",
+    );
     main_prints(
         "print(min(x, axis = 0)); print(max(x, axis = 1, keepdims = true));",
         "[0 1 2]\n[[2]\n [5]]",

@@ -17,7 +17,9 @@ impl Evaluator<'_> {
             _ => source.name.clone(),
         };
         let messages = self.engine.take_warnings();
-        let located = messages.iter().map(|message| format!("{message} ({place})"));
+        let located = messages
+            .iter()
+            .map(|message| format!("{message} ({place})"));
         self.warnings.borrow_mut().extend(located);
     }
 }
