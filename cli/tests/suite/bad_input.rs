@@ -39,8 +39,8 @@ fn wrong_array_files() {
             Some(npy(&GOOD.replace("<f4", "|O"), &[0; 12])),
         ),
         (
-            "complex.npy",
-            Some(npy(&GOOD.replace("<f4", "<c8"), &[0; 24])),
+            "text.npy",
+            Some(npy(&GOOD.replace("<f4", "<U1"), &[0; 12])),
         ),
         ("garbage.npy", Some(npy("{'descr': <<<", &[0; 12]))),
         ("words.csv", Some(b"1,2\n3,four\n".to_vec())),
@@ -69,7 +69,7 @@ fn shapes_and_dtypes_that_do_not_fit() {
     let saxpy = repo("examples/saxpy.k");
     sandbox.write("x.npy", npy(GOOD, &[0; 12]));
     sandbox.write("y.npy", npy(&GOOD.replace("(3,)", "(4,)"), &[0; 16]));
-    sandbox.write("i.npy", npy(&GOOD.replace("<f4", "<i4"), &[0; 12]));
+    sandbox.write("c.npy", npy(&GOOD.replace("<f4", "<c8"), &[0; 24]));
     for target in ["cpu", "parallel", "gpu"] {
         let shapes = sandbox.run(&[
             "call", &saxpy, "saxpy", "2", "x.npy", "y.npy", "-o", "z.npy", "--target", target,
@@ -80,15 +80,15 @@ fn shapes_and_dtypes_that_do_not_fit() {
             "{message}"
         );
         let dtypes = sandbox.run(&[
-            "call", &saxpy, "saxpy", "2", "i.npy", "i.npy", "-o", "z.npy", "--target", target,
+            "call", &saxpy, "saxpy", "2", "c.npy", "c.npy", "-o", "z.npy", "--target", target,
         ]);
         let message = dtypes.error();
         assert!(
-            message.contains("i32") && message.contains("help"),
+            message.contains("c64") && message.contains("help"),
             "{message}"
         );
     }
-    assert_eq!(sandbox.files(), ["i.npy", "x.npy", "y.npy"]);
+    assert_eq!(sandbox.files(), ["c.npy", "x.npy", "y.npy"]);
     let message = sandbox
         .run(&["call", &saxpy, "saxpy", "2", "x.npy"])
         .error();

@@ -117,5 +117,5 @@ fn integers_for_a_float_parameter_are_floats() {
     let out = sandbox
         .run(&["call", &saxpy, "saxpy", "2", "arange:3", "arange:3"])
         .ok();
-    assert_eq!(out, "[0 3 6]\n");
+    assert_eq!(out, "[0. 3. 6.]\n");
 }
