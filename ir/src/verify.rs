@@ -4,7 +4,8 @@
 //! (or in a hand-written `.kir` file), never in the user's program.
 //!
 //! Declarations
-//! 1. A part of a complex argument is f32 or f64, and its other part, alike in all else, stands beside it.
+//! 1. A part of a complex argument is f32 or f64, and its other part, alike in all but `access`, stands beside
+//!    it.
 //! 2. An index array is i64. A local array has at least one element.
 //! 3. A kernel (a function with arrays) has no parameters and no results.
 //!
@@ -202,6 +203,7 @@ impl<'a> Verifier<'a> {
             let matches = other.is_some_and(|(other, part)| {
                 let like = ArrayParam {
                     part,
+                    access: other.access,
                     ..array.clone()
                 };
                 *other == like
