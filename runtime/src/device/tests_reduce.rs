@@ -54,7 +54,7 @@ fn reductions_equal_the_host_bit_for_bit() {
         ReduceOp::ArgMin,
         ReduceOp::ArgMax,
     ];
-    let few = [DType::F32, DType::I16];
+    let few = [DType::F64];
     for (device, dtypes) in [(patched(), &DTYPES[..]), (barriers(), &few)] {
         for dtype in dtypes.iter().copied() {
             for n in [1usize, 15, 17, 1023, 1030, 70_001] {
@@ -67,7 +67,9 @@ fn reductions_equal_the_host_bit_for_bit() {
                     })
                     .collect();
                 let array = array_of(&values);
-                for op in ops {
+                // Every dtype's sums; the rest for one of each kind.
+                let all = [DType::Bool, DType::I8, DType::U64, DType::F32].contains(&dtype);
+                for op in ops.into_iter().take(if all { 5 } else { 1 }) {
                     let scheduler = Scheduler::single();
                     let want = reduce(&Source::Memory(&array), dtype, n, op, &scheduler).unwrap();
                     let got = device
