@@ -52,8 +52,17 @@ pub fn scalar_kernel(
     spec: &KernelSpec,
     options: CompileOptions,
 ) -> Result<Function, CompileError> {
+    Ok(passes::lower_numbers(optimized(program, spec, options)?))
+}
+
+/// The kernel optimised, in the dtypes of the language.
+fn optimized(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+) -> Result<Function, CompileError> {
     let (module, root) = lowered(program, spec, options)?;
-    Ok(passes::lower_numbers(passes::optimize(&module, root)))
+    Ok(passes::optimize(&module, root))
 }
 
 /// A gufunc as kernels to be run one after the other, with the loops that are [`Function::loops`] added to
@@ -63,9 +72,8 @@ pub fn gufunc_kernels(
     spec: &KernelSpec,
     options: CompileOptions,
 ) -> Result<Vec<Function>, CompileError> {
-    Ok(passes::promote_loops(&scalar_kernel(
-        program, spec, options,
-    )?))
+    let kernels = passes::promote_loops(&optimized(program, spec, options)?);
+    Ok(kernels.into_iter().map(passes::lower_numbers).collect())
 }
 
 /// The kernel and its callees as the front end lowers them.
@@ -86,6 +94,9 @@ pub(crate) fn lowered(
         for function in &mut module.functions {
             function.fast = true;
         }
+    }
+    if options.fpe {
+        module = passes::instrument_fpe(&module, root);
     }
     Ok((module, root))
 }

@@ -38,6 +38,6 @@ pub mod fpe {
     pub const DIVIDE: u8 = 1;
     /// A NaN out of numbers, or a float that no integer can hold cast to one.
     pub const INVALID: u8 = 2;
-    /// An infinity out of finite numbers.
+    /// An infinity out of finite numbers, or the most negative integer divided by -1.
     pub const OVERFLOW: u8 = 4;
 }

@@ -398,7 +398,7 @@ pub(crate) mod gpu {
     use super::{Array, DType, Engine, Kernel, ReduceOp, Result, Scalar};
     use crate::RuntimeError;
 
-    pub(super) fn check() -> Result<()> {
+    pub(crate) fn check() -> Result<()> {
         Err(
             RuntimeError::device("this build of kjit has no GPU support")
                 .help("build it with the cargo feature `gpu`"),

@@ -12,6 +12,15 @@ use std::borrow::Cow;
 ///
 /// The type checker refuses recursion; if there is some all the same, the recursive call stays.
 pub fn inline(module: &Module, root: FuncRef) -> Function {
+    inline_where(module, root, |_| true)
+}
+
+/// As [`inline`], but calls of the library's functions (`std.`) stay.
+pub fn inline_user_functions(module: &Module, root: FuncRef) -> Function {
+    inline_where(module, root, |callee| !callee.name.starts_with("std."))
+}
+
+fn inline_where(module: &Module, root: FuncRef, wanted: fn(&Function) -> bool) -> Function {
     let mut lowered: Vec<Option<Cow<Function>>> = vec![None; module.functions.len()];
     lower_reachable(module, root, &mut lowered);
     let Some(source) = lowered[root.index()].as_deref() else {
@@ -27,6 +36,7 @@ pub fn inline(module: &Module, root: FuncRef) -> Function {
     let entry = dst.entry;
     let mut inliner = Inliner {
         lowered: &lowered,
+        wanted,
         dst,
         stack: vec![root],
         loops: 0,
@@ -66,6 +76,8 @@ fn lower_reachable<'m>(
 
 struct Inliner<'a> {
     lowered: &'a [Option<Cow<'a, Function>>],
+    /// Which functions are inlined.
+    wanted: fn(&Function) -> bool,
     dst: Function,
     /// The functions being copied, outermost first.
     stack: Vec<FuncRef>,
@@ -110,6 +122,7 @@ impl<'a> Inliner<'a> {
         if let (Opcode::Call, Imm::Func(callee)) = (data.op, data.imm)
             && !self.stack.contains(&callee)
             && let Some(target) = self.lowered[callee.index()].as_deref()
+            && (self.wanted)(target)
         {
             self.call(src, data, callee, target, args, out, frame);
             return;

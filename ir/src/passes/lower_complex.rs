@@ -65,7 +65,7 @@ fn split(src: &Function) -> Function {
         }
     }
     for array in &mut b.func.arrays {
-        if let Role::Old(of) | Role::Written(of) = &mut array.role {
+        if let Role::Old(of) | Role::Written(of) | Role::Alias(of) = &mut array.role {
             *of = arrays[of.index()];
         }
     }

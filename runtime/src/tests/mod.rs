@@ -3,6 +3,7 @@
 mod arrays;
 mod calls;
 mod execution;
+mod fpe;
 mod gufuncs;
 mod methods;
 mod nests;
