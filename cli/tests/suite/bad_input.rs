@@ -38,10 +38,7 @@ fn wrong_array_files() {
             "object.npy",
             Some(npy(&GOOD.replace("<f4", "|O"), &[0; 12])),
         ),
-        (
-            "text.npy",
-            Some(npy(&GOOD.replace("<f4", "<U1"), &[0; 12])),
-        ),
+        ("text.npy", Some(npy(&GOOD.replace("<f4", "<U1"), &[0; 12]))),
         ("garbage.npy", Some(npy("{'descr': <<<", &[0; 12]))),
         ("words.csv", Some(b"1,2\n3,four\n".to_vec())),
         ("ragged.csv", Some(b"1,2\n3\n".to_vec())),
