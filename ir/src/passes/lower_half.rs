@@ -114,7 +114,7 @@ impl LowerHalf {
             }
             (Opcode::Cast, Imm::DType(DType::F16)) => {
                 let wide = match from {
-                    DType::F64 => self.f64_to_odd(args[0]),
+                    DType::F64 => self.odd_of_f64(args[0]),
                     _ => self.b.cast(args[0], DType::F32),
                 };
                 Some(self.narrow(wide))
@@ -132,7 +132,7 @@ impl LowerHalf {
             (Opcode::Abs, _) => Some(self.on_bits(args[0], Opcode::And, 0x7fff)),
             (Opcode::Fma, _) => {
                 let [a, b, c] = [0, 1, 2].map(|n| self.widen(args[n]));
-                let odd = self.fma_to_odd(a, b, c);
+                let odd = self.odd_of_fma(a, b, c);
                 Some(self.narrow(odd))
             }
             (op, _) => {
@@ -223,7 +223,7 @@ impl LowerHalf {
 
     /// Of the two neighbours of an inexact number in f32, the one with odd bits. `nearest` is one of
     /// them; `outward` says that the number lies on its side away from zero.
-    fn to_odd(&mut self, nearest: Value, inexact: Value, outward: Value) -> Value {
+    fn odd_neighbour(&mut self, nearest: Value, inexact: Value, outward: Value) -> Value {
         let bits = self.b.bitcast(nearest, DType::I32);
         let last = self.with(Opcode::And, bits, 1);
         let even = self.with(Opcode::Eq, last, 0);
@@ -234,7 +234,7 @@ impl LowerHalf {
         self.b.bitcast(bits, DType::F32)
     }
 
-    fn f64_to_odd(&mut self, exact: Value) -> Value {
+    fn odd_of_f64(&mut self, exact: Value) -> Value {
         let nearest = self.b.cast(exact, DType::F32);
         let back = self.b.cast(nearest, DType::F64);
         let zero = self.b.f64(0.0);
@@ -243,11 +243,11 @@ impl LowerHalf {
         let inexact = self.b.binary(Opcode::Or, below, above);
         let positive = self.b.binary(Opcode::Gt, exact, zero);
         let outward = self.b.binary(Opcode::Eq, below, positive);
-        self.to_odd(nearest, inexact, outward)
+        self.odd_neighbour(nearest, inexact, outward)
     }
 
     /// `a * b + c` in f32, rounded to odd, for numbers that are f16: the product is exact.
-    fn fma_to_odd(&mut self, a: Value, b: Value, c: Value) -> Value {
+    fn odd_of_fma(&mut self, a: Value, b: Value, c: Value) -> Value {
         let product = self.b.binary(Opcode::Mul, a, b);
         let sum = self.b.binary(Opcode::Add, product, c);
         // What the sum lost (D. Knuth, The Art of Computer Programming 2, 4.2.2): NaN for what is not
@@ -263,6 +263,6 @@ impl LowerHalf {
         let inexact = self.b.binary(Opcode::Or, negative, positive);
         let sum_negative = self.b.binary(Opcode::Lt, sum, zero);
         let outward = self.b.binary(Opcode::Eq, negative, sum_negative);
-        self.to_odd(sum, inexact, outward)
+        self.odd_neighbour(sum, inexact, outward)
     }
 }

@@ -320,3 +320,33 @@ pub(super) fn write(out: &mut dyn std::io::Write, text: &str) -> Result<()> {
     writeln!(out, "{text}")
         .map_err(|error| RuntimeError::io(format!("cannot write the output: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Complex64, f16};
+
+    fn text<T: crate::Element + Clone>(values: &[T]) -> String {
+        let array = Array::from_vec(values.to_vec(), &[values.len()]).unwrap();
+        format_array(&array)
+    }
+
+    /// What NumPy prints.
+    #[test]
+    fn half_and_complex_numbers_as_numpy_prints_them() {
+        let half = [0.0999755859375, 0.333251953125, 1.5, -2.0].map(f16::from_f64);
+        assert_eq!(text(&half), "[ 0.1     0.3333  1.5    -2.    ]");
+        let numbers = [(1.0, 2.0), (3.5, -1.0)].map(|(re, im)| Complex64::new(re, im));
+        assert_eq!(text(&numbers), "[1. +2.j 3.5-1.j]");
+        let numbers =
+            [(0.25, 10.0), (-1.0, -0.5), (0.0, 100.0)].map(|(re, im)| Complex64::new(re, im));
+        assert_eq!(text(&numbers), "[ 0.25 +10.j  -1.    -0.5j  0.  +100.j ]");
+        assert_eq!(complex(Scalar::f64(1.0), Scalar::f64(2.0)), "(1+2j)");
+        assert_eq!(complex(Scalar::f64(1.5), Scalar::f64(-0.5)), "(1.5-0.5j)");
+        assert_eq!(complex(Scalar::f64(0.0), Scalar::f64(2.0)), "2j");
+        assert_eq!(complex(Scalar::f64(f64::NAN), Scalar::f64(0.0)), "(nan+0j)");
+        // The shortest digits; NumPy leaves out the zeros by an exponent.
+        assert_eq!(scalar(Scalar::f16(65504.0)), "65500.0");
+        assert_eq!(scalar(Scalar::f16(0.1)), "0.1");
+    }
+}
