@@ -243,6 +243,10 @@ pub(crate) trait Real: Element + bytemuck::Pod + PartialOrd {
     fn is_negative_zero(self) -> bool {
         false
     }
+    /// Of two numbers that compare equal, the larger one (or the smaller): -0 comes before +0.
+    fn zero_of(self, _other: Self, _larger: bool) -> Self {
+        self
+    }
 }
 
 macro_rules! reals {
@@ -258,6 +262,11 @@ macro_rules! reals {
             fn is_nan(self) -> bool { self.is_nan() }
             fn nan() -> $float { $float::NAN }
             fn is_negative_zero(self) -> bool { self == 0.0 && self.is_sign_negative() }
+            #[inline(always)]
+            fn zero_of(self, other: $float, larger: bool) -> $float {
+                let (a, b) = (self.to_bits(), other.to_bits());
+                $float::from_bits(if larger { a & b } else { a | b })
+            }
         })*
     };
 }
@@ -354,6 +363,21 @@ impl<T: Real, const MAX: bool> Extreme<T, MAX> {
     pub(crate) fn of(values: &[T]) -> T {
         <Self as Accumulator<T>>::leaf(values, 0).0
     }
+
+    /// Of those elements that are numbers; NaN if none is.
+    #[inline]
+    pub(crate) fn of_numbers(values: &[T]) -> T {
+        let (best, nan) = plain_extreme::<T, MAX>(values);
+        let none = if MAX { T::BOTTOM } else { T::TOP };
+        if nan && best == none && values.iter().all(|v| v.is_nan()) {
+            return T::nan();
+        }
+        if best == T::zeroed() {
+            let numbers = values.iter().copied().filter(|v| *v == T::zeroed());
+            return numbers.reduce(|a, b| a.zero_of(b, MAX)).unwrap_or(best);
+        }
+        best
+    }
 }
 
 /// The extreme of some elements without regard to NaNs and signs of zeros, and whether one was NaN.
@@ -370,19 +394,20 @@ fn plain_extreme<T: Real, const MAX: bool>(values: &[T]) -> (T, bool) {
         }
     };
     let mut lanes = [start; LANES];
-    let mut nans = [false; LANES];
+    let mut nan = false;
     let (rows, rest) = values.as_chunks::<LANES>();
     for row in rows {
+        let mut nans = false;
         for j in 0..LANES {
             lanes[j] = pick(lanes[j], row[j]);
-            nans[j] |= row[j].is_nan();
+            nans |= row[j].is_nan();
         }
+        nan |= nans;
     }
     let mut best = rest.iter().fold(start, |a, b| pick(a, *b));
-    let mut nan = rest.iter().any(|v| v.is_nan());
-    for j in 0..LANES {
-        best = pick(best, lanes[j]);
-        nan |= nans[j];
+    nan |= rest.iter().any(|v| v.is_nan());
+    for lane in lanes {
+        best = pick(best, lane);
     }
     (best, nan)
 }

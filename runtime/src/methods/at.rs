@@ -179,11 +179,24 @@ fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>,
                 .help("give a target with at least one axis"),
         );
     };
-    let list = indices.cast(DType::I64)?.to_vec::<i64>()?;
-    let positions = list
-        .iter()
-        .map(|i| resolve_at(*extent, 0, *i))
-        .collect::<Result<Vec<usize>>>()?;
+    let list = indices.cast(DType::I64)?;
+    let copy = match list.as_slice::<i64>() {
+        Some(_) => Vec::new(),
+        None => list.to_vec::<i64>()?,
+    };
+    let list = list.as_slice::<i64>().unwrap_or(&copy);
+    let n = *extent as i64;
+    let positions = match list.iter().fold(true, |ok, i| ok & (*i >= -n) & (*i < n)) {
+        true => list
+            .iter()
+            .map(|i| (if *i < 0 { i + n } else { *i }) as usize)
+            .collect(),
+        // Names the first that is outside.
+        false => list
+            .iter()
+            .map(|i| resolve_at(*extent, 0, *i))
+            .collect::<Result<Vec<usize>>>()?,
+    };
     let shape: Vec<usize> = indices.shape().iter().chain(rest).copied().collect();
     checked_size(&shape, target.dtype().size())?;
     Ok((positions, shape))
@@ -329,6 +342,11 @@ impl<'a> Job<'a> {
         let mut place = 0;
         for position in positions {
             let row = self.base.wrapping_offset(*position as isize * self.stride);
+            if self.rest.size() == 1 {
+                f((row, step), place, 1);
+                place += 1;
+                continue;
+            }
             let mut cursor = self.rest.cursor(0);
             let mut left = self.rest.size();
             while left > 0 {

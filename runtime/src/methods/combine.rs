@@ -45,14 +45,34 @@ pub(super) trait Combine: Sync + Send {
     /// `x` has `n` elements, and `to` is not among them.
     unsafe fn leaf(&self, x: *const u8, n: usize, to: *mut u8) -> Result<()>;
 
+    /// As [`Combine::leaf`] of elements of another dtype, if there is a loop for that.
+    ///
+    /// # Safety
+    /// As [`Combine::leaf`]; the elements are aligned.
+    unsafe fn leaf_of(&self, from: DType, x: *const u8, n: usize, to: *mut u8) -> bool;
+
     /// `to[i] = f(to[i], x[n])` for the `n`-th of the positions `i`, in order, if it has a loop for that.
     ///
     /// # Safety
     /// Positions are inside of `to`, and `x` has as many elements as there are positions.
     unsafe fn scatter(&self, to: RunMut, positions: &[usize], x: Run) -> bool;
 
+    /// `a[i] = f(a[i], b[i])` where both are present, `b[i]` where only that is; then `a[i]` is present
+    /// where either was. Presence is a byte, 0 or 1. Does nothing and says so if it has no loop for that.
+    ///
+    /// # Safety
+    /// All have `n` elements, and nothing overlaps.
+    unsafe fn join(&self, a: RowMut, b: RowMut, n: usize) -> bool;
+
     /// Rough time to combine two elements, in nanoseconds.
     fn ns(&self) -> f64;
+}
+
+/// Elements, and one byte each that tells whether it is present.
+#[derive(Clone, Copy)]
+pub(super) struct RowMut {
+    pub values: *mut u8,
+    pub present: *mut u8,
 }
 
 /// The combination of a ufunc's loop whose three dtypes are `dtype`.
@@ -174,16 +194,23 @@ impl Compiled {
     /// The arguments have `n` elements at these steps; vector code gets a multiple of its lanes, and
     /// contiguous elements that overlap only element upon same element.
     unsafe fn run(&self, code: &dyn CompiledKernel, args: [RunMut; 3], n: usize) -> Result<()> {
-        let pointers: Few<*mut u8> = (self.params.iter())
-            .map(|(argument, offset)| args[*argument].0.wrapping_add(*offset))
-            .collect();
-        let steps: Few<isize> = self.params.iter().map(|(a, _)| args[*a].1).collect();
         let status = KernelStatus::default();
         let dims = n as isize;
         let data = std::ptr::from_ref(&status).cast::<u8>();
-        // SAFETY: the caller's promise. Scalar code loads and stores element by element, so that one
-        // element may read what the one before has written.
-        unsafe { code.call(pointers.as_ptr(), &dims, steps.as_ptr(), data) };
+        // Scalar code loads and stores element by element, so that one element may read what the one
+        // before has written.
+        if self.params.len() == 3 {
+            let (pointers, steps) = (args.map(|a| a.0), args.map(|a| a.1));
+            // SAFETY: the caller's promise.
+            unsafe { code.call(pointers.as_ptr(), &dims, steps.as_ptr(), data) };
+        } else {
+            let pointers: Few<*mut u8> = (self.params.iter())
+                .map(|(argument, offset)| args[*argument].0.wrapping_add(*offset))
+                .collect();
+            let steps: Few<isize> = self.params.iter().map(|(a, _)| args[*a].1).collect();
+            // SAFETY: the caller's promise.
+            unsafe { code.call(pointers.as_ptr(), &dims, steps.as_ptr(), data) };
+        }
         match status.trap.load(Ordering::Relaxed) as usize {
             0 => Ok(()),
             trap => Err(match self.kernel.function.traps.get(trap - 1) {
@@ -248,9 +275,22 @@ impl Combine for Compiled {
         // the upper lanes do not overlap the lower ones.
         unsafe {
             copy_block(size, (x, step), (lanes, step), present);
+            // The code of whole rows is looked up once.
+            let whole = match self.vector {
+                Some((code, lanes)) if LANES.is_multiple_of(lanes) => {
+                    Some(self.code(Access::Contiguous, code)?)
+                }
+                _ => None,
+            };
             for row in (present..n).step_by(LANES) {
-                let count = LANES.min(n - row);
-                self.rows(lanes, x.add(row * size), lanes, count)?;
+                let (count, x) = (LANES.min(n - row), x.add(row * size));
+                match whole {
+                    Some(code) if count == LANES => {
+                        let args = [(lanes, step), (x.cast_mut(), step), (lanes, step)];
+                        self.run(code, args, LANES)?;
+                    }
+                    _ => self.rows(lanes, x, lanes, count)?,
+                }
             }
             for w in [8, 4, 2, 1] {
                 let count = present.saturating_sub(w).min(w);
@@ -263,7 +303,15 @@ impl Combine for Compiled {
         Ok(())
     }
 
+    unsafe fn leaf_of(&self, _: DType, _: *const u8, _: usize, _: *mut u8) -> bool {
+        false
+    }
+
     unsafe fn scatter(&self, _: RunMut, _: &[usize], _: Run) -> bool {
+        false
+    }
+
+    unsafe fn join(&self, _: RowMut, _: RowMut, _: usize) -> bool {
         false
     }
 

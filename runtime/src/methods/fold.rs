@@ -9,8 +9,9 @@ use crate::tree::{LANES, LEAF, Tree};
 use crate::{HostBuffer, Result, RuntimeError};
 use std::ops::Range;
 
-/// Bytes of the accumulators of a block of columns: most of the innermost cache.
-const BLOCK_BYTES: usize = 32 << 10;
+/// Bytes of the accumulators of a block of columns, which stay in a core's own caches; wider blocks make
+/// longer runs of memory.
+const BLOCK_BYTES: usize = 256 << 10;
 /// Leaves of the largest unit of work: a power of two, so that a unit is a whole subtree.
 const MAX_UNIT: usize = 64;
 /// With so many columns (or blocks of them) there is no need to split rows among threads.
@@ -221,6 +222,19 @@ impl Fold<'_> {
     ) -> Result<()> {
         let (source, size) = (self.source, self.source.size());
         let width = columns.len();
+        if width == 1
+            && let Some((x, from)) = source.column(columns.start, rows.clone())
+        {
+            // SAFETY: the elements of a leaf, aligned.
+            unsafe {
+                if from == source.to {
+                    return self.combine.leaf(x, rows.len(), out);
+                }
+                if self.combine.leaf_of(from, x, rows.len(), out) {
+                    return Ok(());
+                }
+            }
+        }
         let here = source.runs(columns);
         if width == 1 {
             let offset = here.first();

@@ -3,7 +3,7 @@
 //! Elements that are not selected are absent from the tree, as lanes without elements are: an absent
 //! operand leaves the other one as it is.
 
-use super::combine::Combine;
+use super::combine::{Combine, RowMut};
 use super::fold::{Grouping, Place};
 use super::source::Source;
 use crate::dtype::cast::copy_block;
@@ -25,16 +25,9 @@ pub(super) struct MaskedFold<'a> {
     pub grouping: Grouping<'a>,
 }
 
-/// Elements, and one byte each that tells whether it is present.
-#[derive(Clone, Copy)]
-struct Row {
-    values: *mut u8,
-    present: *mut u8,
-}
-
-impl Row {
-    fn at(self, element: usize, size: usize) -> Row {
-        Row {
+impl RowMut {
+    fn at(self, element: usize, size: usize) -> RowMut {
+        RowMut {
             values: self.values.wrapping_add(element * size),
             present: self.present.wrapping_add(element),
         }
@@ -58,7 +51,7 @@ impl MaskedFold<'_> {
         let width = if self.source.is_across() { WIDTH } else { 1 };
         let slots = rows.div_ceil(LEAF).max(1).ilog2() as usize + 3;
         // Per row of lanes: the lanes, what is fetched, and two that pairs are gathered in.
-        let row = (LANES * width * (size + 1)).next_multiple_of(64);
+        let row = (LANES * WIDTH * (size + 1)).next_multiple_of(64);
         let slot = (width * (size + 1)).next_multiple_of(64);
         let ns = (self.combine.ns() + 3.0) * (rows * width.min(columns)) as f64;
         let (out, present) = (Place(out), Place(present));
@@ -66,7 +59,7 @@ impl MaskedFold<'_> {
             Scratch::with(4 * row + (slots + 1) * slot, |scratch| {
                 for block in range {
                     let block = block * width..((block + 1) * width).min(columns);
-                    let to = Row {
+                    let to = RowMut {
                         values: out.add(block.start * size),
                         present: present.add(block.start),
                     };
@@ -85,22 +78,22 @@ impl MaskedFold<'_> {
         columns: Range<usize>,
         scratch: *mut u8,
         (row, slot): (usize, usize),
-        to: Row,
+        to: RowMut,
     ) -> Result<()> {
         let (size, width) = (self.source.size(), columns.len());
         let memory = |n: usize, bytes: usize, elements: usize| {
             let values = scratch.wrapping_add(n * bytes);
             let present = values.wrapping_add(elements * size);
-            Row { values, present }
+            RowMut { values, present }
         };
         let lanes = memory(0, row, LANES * width);
-        let fetched = memory(1, row, LANES * width);
+        let fetched = memory(1, row, LANES * WIDTH);
         let pairs = [2, 3].map(|n| scratch.wrapping_add(n * row));
         let slots = scratch.wrapping_add(4 * row);
         let slot = |n: usize| {
             let values = slots.wrapping_add(n * slot);
             let present = values.wrapping_add(width * size);
-            Row { values, present }
+            RowMut { values, present }
         };
         let rows = 0..self.source.rows.size();
         if let Grouping::Sequence(start) = self.grouping {
@@ -133,11 +126,16 @@ impl MaskedFold<'_> {
             for start in rows.clone().step_by(LEAF) {
                 let end = (start + LEAF).min(rows.end);
                 lanes.present.write_bytes(0, LANES * width);
-                for at in (start..end).step_by(LANES) {
-                    let some = at..(at + LANES).min(end);
-                    let elements = some.len() * width;
+                // As many rows at a time as there is room for.
+                let room = LANES * WIDTH / width / LANES * LANES;
+                for at in (start..end).step_by(room) {
+                    let some = at..(at + room).min(end);
+                    let count = some.len();
                     self.fetch(columns.clone(), some, fetched);
-                    self.join(lanes, fetched, elements, pairs)?;
+                    for n in (0..count).step_by(LANES) {
+                        let row = fetched.at(n * width, size);
+                        self.join(lanes, row, LANES.min(count - n) * width, pairs)?;
+                    }
                 }
                 for w in [8, 4, 2, 1] {
                     self.join(lanes, lanes.at(w * width, size), w * width, pairs)?;
@@ -156,7 +154,7 @@ impl MaskedFold<'_> {
     ///
     /// # Safety
     /// `to` has room for them.
-    unsafe fn fetch(&self, columns: Range<usize>, rows: Range<usize>, to: Row) {
+    unsafe fn fetch(&self, columns: Range<usize>, rows: Range<usize>, to: RowMut) {
         let width = columns.len();
         for (source, place) in [(self.source, to.values), (self.mask, to.present)] {
             let here = source.runs(columns.clone());
@@ -178,11 +176,20 @@ impl MaskedFold<'_> {
     ///
     /// # Safety
     /// Both have `n` elements, `pairs` room for as many; nothing overlaps.
-    unsafe fn join(&self, left: Row, right: Row, n: usize, pairs: [*mut u8; 2]) -> Result<()> {
+    unsafe fn join(
+        &self,
+        left: RowMut,
+        right: RowMut,
+        n: usize,
+        pairs: [*mut u8; 2],
+    ) -> Result<()> {
         let size = self.source.size();
         let step = size as isize;
         // SAFETY: the caller's promise.
         unsafe {
+            if self.combine.join(left, right, n) {
+                return Ok(());
+            }
             let mut both = 0;
             for i in 0..n {
                 if *right.present.add(i) == 0 {
@@ -217,7 +224,7 @@ impl MaskedFold<'_> {
 
 /// # Safety
 /// Both have `n` elements and do not overlap.
-unsafe fn copy_row(from: Row, to: Row, n: usize, size: usize) {
+unsafe fn copy_row(from: RowMut, to: RowMut, n: usize, size: usize) {
     let step = size as isize;
     // SAFETY: the caller's promise.
     unsafe {

@@ -1,6 +1,6 @@
 //! Loops of the operations whose reductions are run most: `+ * min max fmin fmax & | ^` of plain numbers.
 
-use super::combine::{Combine, Run, RunMut};
+use super::combine::{Combine, RowMut, Run, RunMut};
 use crate::Result;
 use crate::reduce::{Extreme, Real};
 use crate::tree::leaf;
@@ -18,6 +18,14 @@ trait Op<T>: Send + Sync {
         T: Copy,
     {
         leaf(values, |v| v, Self::apply)
+    }
+
+    /// Of a leaf of another dtype, if there is a loop for that.
+    ///
+    /// # Safety
+    /// There are `n` aligned elements.
+    unsafe fn widening_leaf(_from: DType, _x: *const u8, _n: usize) -> Option<T> {
+        None
     }
 }
 
@@ -41,7 +49,7 @@ macro_rules! ops {
 }
 
 ops! {
-    Add [i8 i16 i32 i64 u8 u16 u32 u64] |a, b| a.wrapping_add(b);
+    Add [i8 i16 i32 u8 u16 u32] |a, b| a.wrapping_add(b);
     Mul [i8 i16 i32 i64 u8 u16 u32 u64] |a, b| a.wrapping_mul(b);
     Min [i8 i16 i32 i64 u8 u16 u32 u64] |a, b| a.min(b);
     Max [i8 i16 i32 i64 u8 u16 u32 u64] |a, b| a.max(b);
@@ -50,52 +58,39 @@ ops! {
     Xor [i8 i16 i32 i64 u8 u16 u32 u64] |a, b| a ^ b;
     Add [f32 f64] |a, b| a + b;
     Mul [f32 f64] |a, b| a * b;
-    FMin [f32 f64] |a, b| if b.is_nan() { a } else if a.is_nan() { b } else { lower(a, b) };
-    FMax [f32 f64] |a, b| if b.is_nan() { a } else if a.is_nan() { b } else { upper(a, b) };
 }
 
 macro_rules! extremes {
-    ($($T:ty)*) => {$(
-        impl Op<$T> for Min {
-            #[inline(always)]
-            fn apply(a: $T, b: $T) -> $T {
-                if a.is_nan() { a } else if b.is_nan() { b } else { lower(a, b) }
-            }
-
-            #[inline(always)]
-            fn leaf(values: &[$T]) -> $T {
-                Extreme::<$T, false>::of(values)
-            }
-        }
-
-        impl Op<$T> for Max {
-            #[inline(always)]
-            fn apply(a: $T, b: $T) -> $T {
-                if a.is_nan() { a } else if b.is_nan() { b } else { upper(a, b) }
-            }
-
-            #[inline(always)]
-            fn leaf(values: &[$T]) -> $T {
-                Extreme::<$T, true>::of(values)
-            }
-        }
+    ($($Op:ident $max:literal $leaf:ident |$a:ident, $b:ident| $odd:expr;)*) => {$(
+        extremes!($Op f32 $max $leaf |$a, $b| $odd);
+        extremes!($Op f64 $max $leaf |$a, $b| $odd);
     )*};
+    ($Op:ident $T:ident $max:literal $leaf:ident |$a:ident, $b:ident| $odd:expr) => {
+        impl Op<$T> for $Op {
+            // Selects only, so that loops vectorise.
+            #[inline(always)]
+            fn apply($a: $T, $b: $T) -> $T {
+                let better = if $max { $b > $a } else { $b < $a };
+                let best = if better { $b } else { $a };
+                let best = if $a == $b { $a.zero_of($b, $max) } else { best };
+                let (odd, instead) = $odd;
+                if odd { instead } else { best }
+            }
+
+            #[inline(always)]
+            fn leaf(values: &[$T]) -> $T {
+                Extreme::<$T, $max>::$leaf(values)
+            }
+        }
+    };
 }
 
-extremes! { f32 f64 }
-
-/// The smaller of two numbers, where -0 comes before +0.
-#[inline(always)]
-fn lower<T: Real>(a: T, b: T) -> T {
-    let less = a < b || (a == b && a.is_negative_zero());
-    if less { a } else { b }
-}
-
-/// The larger of two numbers, where -0 comes before +0.
-#[inline(always)]
-fn upper<T: Real>(a: T, b: T) -> T {
-    let less = a < b || (a == b && a.is_negative_zero());
-    if less { b } else { a }
+// Where the first is NaN, the comparison has picked it; see to what else NaNs ask for.
+extremes! {
+    Min false of |a, b| (b.is_nan(), b);
+    Max true of |a, b| (b.is_nan(), b);
+    FMin false of_numbers |a, b| (a.is_nan(), b);
+    FMax true of_numbers |a, b| (a.is_nan(), b);
 }
 
 /// The loops of an operation on a dtype, where there are any.
@@ -125,6 +120,32 @@ pub(super) fn combine(op: Opcode, dtype: DType) -> Option<Box<dyn Combine>> {
         DType::F64 => native!(float f64),
         DType::F16 | DType::C64 | DType::C128 => None,
     }
+}
+
+/// Sums of small integers, widened on the way.
+macro_rules! widening {
+    ($($T:ty: $($dtype:ident $from:ty),*;)*) => {$(
+        impl Op<$T> for Add {
+            #[inline(always)]
+            fn apply(a: $T, b: $T) -> $T { a.wrapping_add(b) }
+
+            unsafe fn widening_leaf(from: DType, x: *const u8, n: usize) -> Option<$T> {
+                match from {
+                    $(DType::$dtype => {
+                        // SAFETY: the caller vouches for `n` aligned elements.
+                        let values = unsafe { std::slice::from_raw_parts(x.cast::<$from>(), n) };
+                        Some(leaf(values, |v| v as $T, |a: $T, b| a.wrapping_add(b)))
+                    })*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+widening! {
+    i64: I8 i8, I16 i16, I32 i32;
+    u64: U8 u8, U16 u16, U32 u32;
 }
 
 /// The loops of one operation on one type.
@@ -183,12 +204,41 @@ impl<T: Copy + Send + Sync, O: Op<T>> Combine for Native<T, O> {
         Ok(())
     }
 
+    unsafe fn leaf_of(&self, from: DType, x: *const u8, n: usize, to: *mut u8) -> bool {
+        // SAFETY: the caller vouches for `n` aligned elements of that dtype.
+        match unsafe { O::widening_leaf(from, x, n) } {
+            Some(value) => {
+                // SAFETY: room for the result.
+                unsafe { *to.cast::<T>() = value };
+                true
+            }
+            None => false,
+        }
+    }
+
     unsafe fn scatter(&self, to: RunMut, positions: &[usize], x: Run) -> bool {
         for (n, i) in positions.iter().enumerate() {
             // SAFETY: the caller vouches for the positions and the elements.
             unsafe {
                 let place = to.0.offset(*i as isize * to.1).cast::<T>();
                 *place = O::apply(*place, *x.0.offset(n as isize * x.1).cast::<T>());
+            }
+        }
+        true
+    }
+
+    unsafe fn join(&self, a: RowMut, b: RowMut, n: usize) -> bool {
+        let (x, y) = (a.values.cast::<T>(), b.values.cast::<T>());
+        for i in 0..n {
+            // SAFETY: the caller vouches for `n` elements of each. Absent elements are initialised memory,
+            // and the operations are total.
+            unsafe {
+                let (p, q) = (*a.present.add(i), *b.present.add(i));
+                let (left, right) = (*x.add(i), *y.add(i));
+                let both = O::apply(left, right);
+                let value = if p != 0 { both } else { right };
+                *x.add(i) = if q != 0 { value } else { left };
+                *a.present.add(i) = p | q;
             }
         }
         true

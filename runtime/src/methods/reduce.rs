@@ -104,9 +104,10 @@ impl Ufunc {
         let out = buffer.as_mut_ptr();
         let (size, step) = (dtype.size(), dtype.size() as isize);
         let combine = found.combine(engine)?;
-        // SAFETY (here and below): `out` has room for `kept` elements.
-        let fill =
-            |value: &[u8]| unsafe { copy_block(size, (value.as_ptr(), 0), (out, step), kept) };
+        let fill = |value: &[u8]| {
+            // SAFETY: `out` has room for `kept` elements, as it has for all that follows.
+            unsafe { copy_block(size, (value.as_ptr(), 0), (out, step), kept) }
+        };
         let mut present = vec![1u8; if mask.is_some() { kept } else { 0 }];
         if kept == 0 {
         } else if let (true, Some(start)) = (empty, start) {

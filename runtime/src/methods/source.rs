@@ -20,6 +20,10 @@ pub(super) struct Source {
     pub out_strides: Vec<isize>,
     /// Axes worked off, in C order.
     pub rows: LoopNest,
+    /// Offset of the first column.
+    first: isize,
+    /// Elements are aligned for their dtype in memory.
+    is_aligned: bool,
     /// Elements can be used where they are, as far as they follow each other.
     in_place: bool,
 }
@@ -63,17 +67,20 @@ impl Source {
             out_strides = c_strides(columns.0, size);
             nest = plan(&out_strides, Order::C);
         }
-        let aligned = ptr.addr().is_multiple_of(size)
-            && (columns.1.iter().chain(rows.1)).all(|s| s.unsigned_abs().is_multiple_of(size));
+        let is_aligned = ptr.addr().is_multiple_of(from.size())
+            && (columns.1.iter().chain(rows.1))
+                .all(|s| s.unsigned_abs().is_multiple_of(from.size()));
         Ok(Source {
             ptr,
             from,
             to,
-            columns: nest,
             out_strides,
             rows: LoopNest::plan(rows.0, &[layout(rows.1, from)], Order::C),
             // A bool in memory may be any byte.
-            in_place: from == to && from != DType::Bool && aligned,
+            in_place: from == to && from != DType::Bool && is_aligned,
+            first: nest.cursor(0).offsets[0],
+            is_aligned,
+            columns: nest,
         })
     }
 
@@ -118,6 +125,20 @@ impl Source {
         // SAFETY: passed on.
         unsafe { self.copy(offset, runs, scratch) };
         scratch
+    }
+
+    /// Where some elements of a column are, if they follow each other there, and their dtype in memory: what
+    /// [`Source::runs`] and [`Source::fetch`] find out too, and take longer to.
+    #[inline]
+    pub(super) fn column(&self, column: usize, rows: Range<usize>) -> Option<(*const u8, DType)> {
+        let size = self.from.size();
+        let simple = self.columns.ndim() == 1 && self.rows.ndim() == 1 && self.is_aligned;
+        let (down, right) = (self.rows.inner_step(0), self.columns.inner_step(0));
+        if !simple || self.from == DType::Bool || down != size as isize {
+            return None;
+        }
+        let offset = self.first + column as isize * right + (rows.start * size) as isize;
+        Some((self.ptr.wrapping_offset(offset), self.from))
     }
 
     /// Where the elements of some runs are, if they can be used there.

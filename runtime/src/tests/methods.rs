@@ -23,7 +23,7 @@ ufunc narrow(a: f32, b: i16) -> f32 { a + b as f32 }
 ufunc checked(a: i64, b: i64) -> i64 identity 0 { let t = [1, 2, 3, 4]; a + t[b] }
 ";
 
-fn ufunc(name: &str) -> Ufunc {
+pub(super) fn ufunc(name: &str) -> Ufunc {
     let program = Program::compile(Source::new("m.k", TEXT)).unwrap();
     Ufunc::new(&Arc::new(program), name).unwrap()
 }
@@ -37,7 +37,7 @@ fn threads(threads: usize) -> Engine {
     .unwrap()
 }
 
-fn cpu() -> Engine {
+pub(super) fn cpu() -> Engine {
     Engine::new(EngineOptions::default()).unwrap()
 }
 
@@ -150,9 +150,9 @@ fn random_axes(rng: &mut Rng, ndim: usize) -> (Axis, Vec<bool>) {
         return (Axis::All, reduced);
     }
     let mut list = Vec::new();
-    for axis in 0..ndim {
+    for (axis, reduced) in reduced.iter_mut().enumerate() {
         if rng.below(2) == 0 {
-            reduced[axis] = true;
+            *reduced = true;
             let negative = rng.below(2) == 0;
             list.push(if negative {
                 axis as i64 - ndim as i64
@@ -653,145 +653,50 @@ fn widening_and_dtypes() -> Result<()> {
     Ok(())
 }
 
+/// Extremes with NaNs and zeros of both signs, along either axis, are what folding pairs gives.
 #[test]
-fn mistakes_are_named() {
-    let engine = cpu();
-    let x = Array::zeros(DType::F64, &[2, 3]).unwrap();
-    let message = |result: Result<Array>| result.unwrap_err().message;
-    let reduce =
-        |name: &str, x: &Array, options: &Reduce| message(ufunc(name).reduce(&engine, x, options));
-    let along = |axis| Reduce {
-        axis,
-        ..Reduce::default()
+fn extremes_order_zeros_and_nans() {
+    let text = "
+        ufunc least<T: float>(a: T, b: T) -> T { min(a, b) }
+        ufunc most<T: float>(a: T, b: T) -> T { max(a, b) }
+        ufunc fleast<T: float>(a: T, b: T) -> T { fmin(a, b) }
+        ufunc fmost<T: float>(a: T, b: T) -> T { fmax(a, b) }";
+    let program = Arc::new(Program::compile(Source::new("x.k", text)).unwrap());
+    let mut rng = Rng(23);
+    let engines = engines();
+    let oracle = engines.iter().find(|e| e.options().interp).unwrap();
+    let bits = |x: Array| -> Vec<u32> {
+        let values = x.to_vec::<f32>().unwrap();
+        let canonical = |v: &f32| if v.is_nan() { f32::NAN } else { *v }.to_bits();
+        values.iter().map(canonical).collect()
     };
-    assert_eq!(
-        reduce("add", &x, &along(Axis::One(2))),
-        "add.reduce: axis 2 is out of bounds for an array of 2 dimensions"
-    );
-    assert_eq!(
-        reduce("add", &x, &along(Axis::Many(vec![1, -1]))),
-        "add.reduce: duplicate value in axis: axis -1 is given twice"
-    );
-    assert_eq!(
-        reduce("sub", &x, &along(Axis::All)),
-        "reduction operation sub is not reorderable, so at most one axis may be specified"
-    );
-    assert_eq!(
-        reduce(
-            "least",
-            &Array::zeros(DType::F64, &[3, 0]).unwrap(),
-            &along(Axis::One(1))
-        ),
-        "zero-size array to reduction operation least which has no identity"
-    );
-    assert_eq!(
-        reduce("twice", &x, &Reduce::default()),
-        "twice.reduce is only for ufuncs with two inputs and one output, and twice has 1 and 1"
-    );
-    assert_eq!(
-        reduce("below", &x, &Reduce::default()),
-        "below.reduce of f64 has no loop: (f64, f64) -> bool cannot combine its result with the next \
-         element"
-    );
-    let mask = Array::zeros(DType::Bool, &[2, 3]).unwrap();
-    let short = Array::zeros(DType::Bool, &[2]).unwrap();
-    let masked = |mask| Reduce {
-        where_: Some(mask),
-        ..Reduce::default()
-    };
-    assert_eq!(
-        reduce("least", &x, &masked(&mask)),
-        "reduction operation least does not have an identity, so to use a where mask one has to specify \
-         initial"
-    );
-    assert_eq!(
-        reduce("add", &x, &masked(&short)),
-        "add.reduce: where of shape (2,) does not broadcast to the operand's (2, 3)"
-    );
-    assert_eq!(
-        reduce("add", &x, &masked(&x)),
-        "add.reduce: where is f64, and must be bool"
-    );
-    let many = Reduce {
-        initial: Some(Arg::Array(x.clone())),
-        ..Reduce::default()
-    };
-    assert_eq!(
-        reduce("add", &x, &many),
-        "add.reduce: initial is one number, not an array of shape (2, 3)"
-    );
-    let one = Array::scalar(Scalar::f64(1.0));
-    assert_eq!(
-        message(ufunc("add").accumulate(&engine, &one, 0, None)),
-        "add.accumulate: cannot accumulate on a scalar"
-    );
-    let indices = |list: Vec<i64>| Array::from_vec(list.clone(), &[list.len()]).unwrap();
-    assert_eq!(
-        message(ufunc("add").reduceat(&engine, &x, &indices(vec![0, 3]), 1, None)),
-        "index 3 out-of-bounds in add.reduceat [0, 3)"
-    );
-    assert_eq!(
-        message(ufunc("add").reduceat(&engine, &x, &x, 1, None)),
-        "add.reduceat: indices are f64, and must be integers that i64 can hold"
-    );
-    let mut out = Array::zeros(DType::I32, &[3]).unwrap();
-    let into = |shape: &[usize], dtype| {
-        let mut out = Array::zeros(dtype, shape).unwrap();
-        let done = ufunc("add").reduce_into(&engine, &x, &Reduce::default(), &mut out);
-        done.unwrap_err().message
-    };
-    assert_eq!(
-        into(&[2], DType::F64),
-        "add.reduce: out has shape (2,), and the result (3,)"
-    );
-    assert_eq!(
-        into(&[3], DType::I32),
-        "add.reduce: out is i32, to which the result's f64 does not cast with casting = same_kind"
-    );
-    let mut at = |name: &str, index: Vec<i64>, values: Option<Arg>| {
-        let done = ufunc(name).at(&engine, &mut out, &indices(index), values.as_ref());
-        done.unwrap_err().message
-    };
-    let one = || Some(Arg::Int(1));
-    assert_eq!(
-        at("add", vec![0, 3], one()),
-        "index 3 is out of bounds for axis 0 with 3 elements"
-    );
-    assert_eq!(at("add", vec![0], None), "add.at needs a second operand");
-    assert_eq!(
-        at("twice", vec![0], one()),
-        "twice.at takes no values, since twice has one argument"
-    );
-    assert_eq!(
-        at("add", vec![0], Some(Arg::Float(1.5))),
-        "add.at: results are f64, which does not cast to the target's i32 with casting = same_kind"
-    );
-    assert_eq!(
-        at("add", vec![0, 1], Some(Arg::Array(indices(vec![1, 2, 3])))),
-        "add.at: values of shape (3,) do not broadcast to (2,), the shape of the indices and the other axes \
-         of the target"
-    );
-    assert_eq!(out.to_vec::<i32>().unwrap(), [0; 3], "nothing was written");
-}
-
-/// A check of the program that fails inside of a method is an error, and `at` changes nothing then.
-#[test]
-fn failing_checks_are_errors() {
-    for engine in engines() {
-        let x = Array::from_vec(vec![0i64, 1, 2, 9], &[4]).unwrap();
-        let failed = ufunc("checked").reduce(&engine, &x, &Reduce::default());
-        let text = "index out of bounds: `t` has 4 elements";
-        assert_eq!(failed.unwrap_err().message, text, "{engine:?}");
-        let failed = ufunc("checked").accumulate(&engine, &x, 0, None);
-        assert_eq!(failed.unwrap_err().message, text);
-        let mut target = Array::zeros(DType::I64, &[4]).unwrap();
-        let failed = ufunc("checked").at(
-            &engine,
-            &mut target,
-            &x.slice(&[SliceIndex::range(None, Some(3))]).unwrap(),
-            Some(&Arg::Int(9)),
-        );
-        assert_eq!(failed.unwrap_err().message, text);
-        assert_eq!(target.to_vec::<i64>().unwrap(), [0; 4]);
+    for case in 0..40 {
+        let odd = [
+            0.0,
+            -0.0,
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            1.0,
+            -1.0,
+        ];
+        let few = 1 + rng.below(odd.len());
+        let (rows, columns) = ([1, 5, 40, 1500][case % 4], [1, 9, 40][case % 3]);
+        let values = (0..rows * columns).map(|_| odd[rng.below(few)]).collect();
+        let x = Array::from_vec(values, &[rows, columns]).unwrap();
+        for name in ["least", "most", "fleast", "fmost"] {
+            let ufunc = Ufunc::new(&program, name).unwrap();
+            for axis in [Axis::One(0), Axis::One(1), Axis::All] {
+                let options = Reduce {
+                    axis,
+                    ..Reduce::default()
+                };
+                let expected = bits(ufunc.reduce(oracle, &x, &options).unwrap());
+                for engine in &engines {
+                    let found = bits(ufunc.reduce(engine, &x, &options).unwrap());
+                    assert_eq!(found, expected, "{name} {x:?} {options:?} {engine:?}");
+                }
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ mod execution;
 mod fpe;
 mod gufuncs;
 mod methods;
+mod methods_refused;
 mod nests;
 mod reductions;
 
