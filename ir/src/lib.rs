@@ -34,6 +34,7 @@ pub mod host;
 pub mod opcode;
 pub mod passes;
 pub mod scalar;
+pub mod skeleton;
 pub mod target;
 pub mod testing;
 pub mod text;

@@ -63,7 +63,7 @@ impl Device {
 
     /// As [`Device::reduce_axes`]; `combine` may have several outputs.
     #[expect(clippy::too_many_arguments, reason = "as above")]
-    pub(super) fn reduce_all(
+    pub(crate) fn reduce_all(
         &self,
         map: &Function,
         combine: &Function,

@@ -492,9 +492,12 @@ mod gpu {
 #[cfg(not(feature = "gpu"))]
 mod gpu {
     use super::Call;
-    use crate::{Array, Result};
+    use crate::{Array, Result, RuntimeError};
 
     pub(super) fn gufunc(_: &Call, _: &[Array]) -> Result<Vec<Array>> {
-        crate::engine::gpu::check().map(|()| Vec::new())
+        Err(
+            RuntimeError::device("this build of kjit has no GPU support")
+                .help("build it with the cargo feature `gpu`"),
+        )
     }
 }

@@ -1,10 +1,14 @@
 //! `accumulate`: all the results on the way from the first element to the last.
 
+use super::deliver;
+#[cfg(feature = "gpu")]
+use super::device;
 use super::fold::Place;
 use super::loops::{recurrence, resolve_axis};
 use super::reduce::Split;
 use super::source::Source;
-use super::{deliver, device};
+#[cfg(feature = "gpu")]
+use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::checked_size;
 use crate::dtype::cast::copy_block;
@@ -45,8 +49,16 @@ impl Ufunc {
         chosen[axis] = true;
         let size = dtype.size();
         let total = checked_size(x.shape(), size)?;
+        #[cfg(feature = "gpu")]
+        if engine.options().target == Target::Gpu && total > 0 {
+            let device = device::OnDevice {
+                engine,
+                ufunc: self,
+                found: &found,
+            };
+            return device.accumulate(x, axis);
+        }
         let x = x.to_host()?;
-        device::refuse(engine, &format!("{}.accumulate", self.name()))?;
         let began = Instant::now();
         let parts = Split::of(&x, &chosen);
         let source = Source::new(&x, dtype, parts.kept(), parts.rows(), Order::Any)?;

@@ -1,9 +1,12 @@
 //! `at`: applies a ufunc in place at listed positions, one after the other.
 
 use super::combine::Combine;
+#[cfg(feature = "gpu")]
 use super::device;
 use super::loops::{literal, recurrence_of};
 use super::source::Source;
+#[cfg(feature = "gpu")]
+use crate::Target;
 use crate::broadcast::{checked_size, format_shape};
 use crate::cache::Kernel;
 use crate::dtype::cast::cast_block;
@@ -75,7 +78,23 @@ impl Ufunc {
             }
             None => None,
         };
-        device::refuse(engine, &name)?;
+        #[cfg(feature = "gpu")]
+        if engine.options().target == Target::Gpu && shape.iter().all(|n| *n > 0) {
+            if call.output != target.dtype() || call.inputs[0] != target.dtype() {
+                return Err(RuntimeError::dtype(format!(
+                    "{name}: on the gpu target the loop has the target's dtype, and this one computes \
+                     ({}) -> {} for a target of {}",
+                    call.inputs.iter().map(|d| d.name()).collect::<Vec<_>>().join(", "),
+                    call.output,
+                    target.dtype()
+                ))
+                .help(format!("use a target of {}", call.output)));
+            }
+            let cast = |v: &Array| device::cast(engine, self, v, call.inputs[1]);
+            let values = values.as_ref().map(cast).transpose()?;
+            let kernel = call.kernel.function();
+            return device::at(engine, kernel, target, &positions, values.as_ref());
+        }
         let began = Instant::now();
         if target.strides().contains(&0) {
             // Elements that share memory must get their own before one of them changes.

@@ -27,6 +27,7 @@
 mod accumulate;
 mod at;
 mod combine;
+#[cfg(feature = "gpu")]
 mod device;
 mod fold;
 mod loops;

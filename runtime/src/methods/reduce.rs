@@ -1,10 +1,14 @@
 //! `reduce`: elements along axes become one.
 
+use super::deliver;
+#[cfg(feature = "gpu")]
+use super::device;
 use super::fold::{Fold, Grouping};
 use super::loops::{Axis, identity, initial, recurrence, resolve_axes};
 use super::masked::MaskedFold;
 use super::source::Source;
-use super::{deliver, device};
+#[cfg(feature = "gpu")]
+use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
 use crate::dtype::cast::copy_block;
@@ -95,8 +99,27 @@ impl Ufunc {
             ))
             .help("add initial = .., or reduce an array with at least one element"));
         }
+        #[cfg(feature = "gpu")]
+        if engine.options().target == Target::Gpu && !empty && kept > 0 {
+            let scalar =
+                |bytes: &Vec<u8>| Array::from_buffer(HostBuffer::from_bytes(bytes)?, dtype, &[]);
+            let given = given.as_ref().map(scalar).transpose()?;
+            let start = start.map(scalar).transpose()?;
+            let device = device::OnDevice {
+                engine,
+                ufunc: self,
+                found: &found,
+            };
+            let (given, start) = (given.as_ref(), start.as_ref());
+            let result = device.reduce(x, &reduced, given, start, mask.as_ref())?;
+            let axes = reduced.iter().zip(x.shape());
+            let shape: Vec<usize> = axes
+                .filter(|(reduced, _)| options.keepdims || !**reduced)
+                .map(|(reduced, n)| if *reduced { 1 } else { *n })
+                .collect();
+            return device::kept_dims(result, &shape);
+        }
         let x = x.to_host()?;
-        device::refuse(engine, &format!("{}.reduce", self.name()))?;
         let began = Instant::now();
         let order = if mask.is_some() { Order::C } else { Order::Any };
         let source = Source::new(&x, dtype, parts.kept(), parts.rows(), order)?;

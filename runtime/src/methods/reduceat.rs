@@ -1,10 +1,14 @@
 //! `reduceat`: reductions of slices that a list of indices cuts.
 
+use super::deliver;
+#[cfg(feature = "gpu")]
+use super::device;
 use super::fold::{Fold, Grouping, Place};
 use super::loops::{recurrence, resolve_axis};
 use super::reduce::Split;
 use super::source::Source;
-use super::{deliver, device};
+#[cfg(feature = "gpu")]
+use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
 use crate::nest::Order;
@@ -61,8 +65,16 @@ impl Ufunc {
         let mut shape = x.shape().to_vec();
         shape[axis] = slices.len();
         let total = checked_size(&shape, size)?;
+        #[cfg(feature = "gpu")]
+        if engine.options().target == Target::Gpu && total > 0 {
+            let device = device::OnDevice {
+                engine,
+                ufunc: self,
+                found: &found,
+            };
+            return device.reduceat(x, axis, &slices);
+        }
         let x = x.to_host()?;
-        device::refuse(engine, &format!("{}.reduceat", self.name()))?;
         let began = Instant::now();
         let parts = Split::of(&x, &chosen);
         let source = Source::new(&x, dtype, parts.kept(), parts.rows(), Order::Any)?;

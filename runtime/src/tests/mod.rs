@@ -2,6 +2,8 @@
 
 mod arrays;
 mod calls;
+#[cfg(feature = "gpu")]
+mod device_methods;
 mod execution;
 mod fpe;
 mod gufuncs;
