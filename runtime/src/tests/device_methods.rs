@@ -65,8 +65,15 @@ fn reductions_are_the_hosts() {
                 continue;
             }
             let x = numbers(&mut rng, dtype, &shape);
-            let wanted = numbers(&mut rng, DType::I8, &shape).cast(DType::Bool).unwrap();
-            for (initial, masked, keepdims) in [(false, false, false), (true, false, true), (true, true, false)] {
+            let n = shape.iter().product();
+            let flags: Vec<u8> = (0..n).map(|_| rng.below(3) as u8 / 2).collect();
+            let wanted = Array::from_vec(flags, &shape).unwrap();
+            let wanted = wanted.cast(DType::Bool).unwrap();
+            for (initial, masked, keepdims) in [
+                (false, false, false),
+                (true, false, true),
+                (true, true, false),
+            ] {
                 let options = Reduce {
                     axis: axis.clone(),
                     keepdims,
@@ -74,7 +81,9 @@ fn reductions_are_the_hosts() {
                     where_: masked.then_some(&wanted),
                     dtype: None,
                 };
-                let results = engines.each_ref().map(|e| f.reduce(e, &x, &options).unwrap());
+                let results = engines
+                    .each_ref()
+                    .map(|e| f.reduce(e, &x, &options).unwrap());
                 let what = format!("{name} {dtype} {shape:?} {axis:?} {initial} {masked}");
                 same(&what, results);
             }
@@ -85,24 +94,38 @@ fn reductions_are_the_hosts() {
 #[test]
 fn accumulate_reduceat_outer_and_at_are_the_hosts() {
     let (engines, mut rng) = (engines(), Rng(9));
-    for (name, dtype) in [("add", DType::F32), ("sub", DType::I32), ("mul", DType::C64), ("least", DType::F16)] {
+    for (name, dtype) in [
+        ("add", DType::F32),
+        ("sub", DType::I32),
+        ("mul", DType::C64),
+        ("least", DType::F16),
+    ] {
         let f = ufunc(name);
         let x = numbers(&mut rng, dtype, &[4, 37]);
         for (x, axis) in [(x.clone(), 1), (x.clone(), 0), (x.transpose(), 0)] {
             same(
                 &format!("{name}.accumulate {dtype} {axis}"),
-                engines.each_ref().map(|e| f.accumulate(e, &x, axis, None).unwrap()),
+                engines
+                    .each_ref()
+                    .map(|e| f.accumulate(e, &x, axis, None).unwrap()),
             );
         }
         let cuts = Array::from_vec(vec![0i64, 9, 3, 30, 36], &[5]).unwrap();
         same(
             &format!("{name}.reduceat {dtype}"),
-            engines.each_ref().map(|e| f.reduceat(e, &x, &cuts, 1, None).unwrap()),
+            engines
+                .each_ref()
+                .map(|e| f.reduceat(e, &x, &cuts, 1, None).unwrap()),
         );
-        let (a, b) = (numbers(&mut rng, dtype, &[5]), numbers(&mut rng, dtype, &[2, 3]));
+        let (a, b) = (
+            numbers(&mut rng, dtype, &[5]),
+            numbers(&mut rng, dtype, &[2, 3]),
+        );
         same(
             &format!("{name}.outer {dtype}"),
-            engines.each_ref().map(|e| f.outer(e, &(&a).into(), &(&b).into()).unwrap().remove(0)),
+            engines
+                .each_ref()
+                .map(|e| f.outer(e, &(&a).into(), &(&b).into()).unwrap().remove(0)),
         );
         let places = Array::from_vec(vec![3i64, 0, 3, -1, 0, 3], &[6]).unwrap();
         let values = numbers(&mut rng, dtype, &[6, 37]);
@@ -110,12 +133,16 @@ fn accumulate_reduceat_outer_and_at_are_the_hosts() {
             &format!("{name}.at {dtype}"),
             engines.each_ref().map(|e| {
                 let mut target = x.clone();
-                f.at(e, &mut target, &places, Some(&(&values).into())).unwrap();
+                f.at(e, &mut target, &places, Some(&(&values).into()))
+                    .unwrap();
                 target
             }),
         );
     }
-    let (twice, places) = (ufunc("twice"), Array::from_vec(vec![1i64, 1, 0], &[3]).unwrap());
+    let (twice, places) = (
+        ufunc("twice"),
+        Array::from_vec(vec![1i64, 1, 0], &[3]).unwrap(),
+    );
     same(
         "twice.at",
         engines.each_ref().map(|e| {
