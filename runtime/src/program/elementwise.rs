@@ -99,6 +99,18 @@ impl Evaluator<'_> {
 
     /// `x as dtype`
     pub(super) fn cast(&self, x: Value, dtype: DType, loc: Loc) -> Result<Value> {
+        if let Some(ArgType::Typed(from)) = arg_type(&x)
+            && from.is_complex()
+            && !dtype.is_complex()
+            && dtype != DType::Bool
+        {
+            return Err(RuntimeError::dtype(format!(
+                "{} cannot be converted to {dtype}, which has no imaginary part",
+                x.describe()
+            ))
+            .help("take its real part, as in re(z), or its length, as in abs(z)")
+            .at(loc));
+        }
         match x {
             Value::Int(_) | Value::Float(_) | Value::Scalar(_) => {
                 Ok(Value::Scalar(scalar::cast_weak(&x, dtype, loc)?))

@@ -105,6 +105,27 @@ fn reductions_of_main_along_axes() {
 }
 
 #[test]
+fn complex_and_half_arrays() {
+    let text = "ufunc unit<T: complex>(z: T) -> T { let r = abs(z); complex(re(z) / r, im(z) / r) }
+    main {
+        let z = complex([3.0, 0.0], [4.0, 1.0]);
+        print(z, abs(z), unit(z), conj(z), re(z), z < 2.0);
+        print([1.5f16, 2.0f16] * 2, 1.0f16 / 3, complex(1, 2));
+    }";
+    prints(
+        text,
+        "[3.+4.j 0.+1.j] [5. 1.] [0.6+0.8j 0. +1.j ] [3.-4.j 0.-1.j] [3. 0.] [false  true]
+[3. 4.] 0.3333 (1+2j)",
+    );
+    fails(
+        "main { let z = complex([3.0], [4.0]); print(z as f64); }",
+        ErrorKind::DType,
+        "a c128 array of shape (1,) cannot be converted to f64, which has no imaginary part",
+        "z as f64",
+    );
+}
+
+#[test]
 fn arguments_that_do_not_fit_are_named() {
     let program = |call: &str| format!("{UFUNCS}main {{ let x = arange(6); print({call}); }}");
     fails(

@@ -45,7 +45,7 @@ impl Value {
             Value::DType(_) => "a dtype".into(),
             Value::Array(a) => {
                 let name = a.dtype().name();
-                let article = if name.starts_with(['b', 'u']) {
+                let article = if name.starts_with(['b', 'c', 'u']) {
                     "a"
                 } else {
                     "an"
