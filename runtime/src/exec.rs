@@ -1,13 +1,13 @@
 //! Runs a compiled kernel over a loop nest.
 //!
-//! Kernels are compiled for operands that are contiguous or do not move, because that is the code that
-//! vectorises. Every other operand (strided, unaligned, of another dtype) is copied, a block at a time,
-//! to contiguous scratch memory that stays in the innermost cache. A block's last elements, too few
+//! Kernels are compiled for how their operands move: contiguous, not at all, or at a step. Every other operand
+//! (unaligned, of another dtype, in short runs) is copied, a block at a time, to contiguous scratch memory that
+//! stays in the innermost cache. A block's last elements, too few
 //! for whole vectors, run on a copy padded with the last valid element (or as scalar code, where padding
 //! could loop for ever); nothing past an array's end is ever read or written.
 
 use crate::cache::Kernel;
-use crate::dtype::cast::cast_block;
+use crate::dtype::cast::{cast_block, copy_block};
 use crate::nest::{Cursor, Few, Layout, LoopNest, Order};
 use crate::scratch::Scratch;
 use crate::stats::SharedStats;
@@ -26,7 +26,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// Elements of a block that needs no copies: between looks at the status.
 const DIRECT_BLOCK: usize = 1 << 16;
 /// Inner runs shorter than this are gathered into longer blocks.
-const SHORT_RUN: usize = 512;
+const SHORT_RUN: usize = 48;
 
 /// Memory of one array parameter of a kernel (index parameters have none).
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ enum Feed {
     Run,
     /// In place: contiguous over the whole nest.
     Linear,
+    /// In place: at a step along the inner run that is not an element's size.
+    Stride,
     /// Through scratch memory.
     Copy,
     /// To the memory given to [`Execution::run`], from its beginning.
@@ -193,6 +195,7 @@ impl<'a> Execution<'a> {
             .iter()
             .map(|p| match p.feed {
                 Feed::Fixed => Access::Uniform,
+                Feed::Stride => Access::Strided,
                 Feed::Zero if p.mode == ArrayMode::In => Access::Uniform,
                 _ => Access::Contiguous,
             })
@@ -225,7 +228,7 @@ impl<'a> Execution<'a> {
                 Feed::Position => 0,
                 Feed::Fixed => 1,
                 Feed::Copy | Feed::GivenPart | Feed::Zero => block + lanes,
-                Feed::Run | Feed::Linear | Feed::Given => lanes,
+                Feed::Run | Feed::Linear | Feed::Stride | Feed::Given => lanes,
             };
             // A line more than needed, so that neighbours do not fall into the same cache set.
             scratch_len += (elements * param.dtype.size()).next_multiple_of(64) + 64;
@@ -308,6 +311,7 @@ impl<'a> Execution<'a> {
                     (place, 0)
                 }
                 Feed::Run | Feed::Linear => (here(), size as isize),
+                Feed::Stride => (here(), self.nest.inner_step(param.operand)),
                 Feed::Zero if param.mode == ArrayMode::In => {
                     let place = scratch.wrapping_add(param.scratch);
                     // SAFETY: scratch has room for an element.
@@ -396,23 +400,36 @@ impl<'a> Execution<'a> {
         status: &KernelStatus,
     ) {
         let mut padded: Few<*mut u8> = Few::new();
-        for (param, arg) in self.params.iter().zip(args) {
+        let mut padded_steps: Few<isize> = Few::new();
+        for ((param, arg), step) in self.params.iter().zip(args).zip(steps) {
             let size = param.dtype.size();
-            let source = arg.wrapping_add(done * size);
+            let source = arg.wrapping_offset(done as isize * step);
+            padded_steps.push(if param.feed == Feed::Stride {
+                size as isize
+            } else {
+                *step
+            });
             let place = match param.feed {
                 Feed::Position => arg.wrapping_add(done),
                 Feed::Fixed => *arg,
                 Feed::Zero if param.mode == ArrayMode::In => *arg,
                 // Scratch has room for a vector more: padded where it is.
                 Feed::Copy | Feed::GivenPart | Feed::Zero => source,
-                Feed::Run | Feed::Linear | Feed::Given => scratch.wrapping_add(param.scratch),
+                Feed::Run | Feed::Linear | Feed::Stride | Feed::Given => {
+                    scratch.wrapping_add(param.scratch)
+                }
             };
             let reads = matches!(param.mode, ArrayMode::In | ArrayMode::InOut);
-            if reads && matches!(param.feed, Feed::Copy | Feed::Run | Feed::Linear) {
-                // SAFETY: `rest` elements at `source`; room for `lanes` at `place`.
+            if reads
+                && matches!(
+                    param.feed,
+                    Feed::Copy | Feed::Run | Feed::Linear | Feed::Stride
+                )
+            {
+                // SAFETY: `rest` elements from `source` on; room for `lanes` at `place`.
                 unsafe {
                     if place != source {
-                        std::ptr::copy_nonoverlapping(source, place, rest * size);
+                        copy_block(size, (source, *step), (place, size as isize), rest);
                     }
                     let last = place.add((rest - 1) * size);
                     for lane in rest..self.lanes {
@@ -423,15 +440,19 @@ impl<'a> Execution<'a> {
             padded.push(place);
         }
         // SAFETY: every parameter has a whole vector at `padded`.
-        unsafe { call(self.code, &padded, self.lanes, steps, status) };
-        for ((param, arg), place) in self.params.iter().zip(args).zip(&padded) {
+        unsafe { call(self.code, &padded, self.lanes, &padded_steps, status) };
+        for (((param, arg), step), place) in self.params.iter().zip(args).zip(steps).zip(&padded) {
             let writes = matches!(param.mode, ArrayMode::Out | ArrayMode::InOut);
-            if writes && matches!(param.feed, Feed::Run | Feed::Linear | Feed::Given) {
+            if writes
+                && matches!(
+                    param.feed,
+                    Feed::Run | Feed::Linear | Feed::Stride | Feed::Given
+                )
+            {
                 let size = param.dtype.size();
+                let to = arg.wrapping_offset(done as isize * step);
                 // SAFETY: `rest` valid elements belong behind the first `done`.
-                unsafe {
-                    std::ptr::copy_nonoverlapping(*place, arg.add(done * size), rest * size);
-                }
+                unsafe { copy_block(size, (place.cast_const(), size as isize), (to, *step), rest) };
             }
         }
     }
@@ -579,6 +600,8 @@ fn choose_feed(nest: &LoopNest, operand: usize, param: &Param, gathered: bool) -
         Feed::Run
     } else if !gathered && reads_only && aligned && nest.inner_step(operand) == 0 {
         Feed::Fixed
+    } else if !gathered && as_is {
+        Feed::Stride
     } else {
         Feed::Copy
     }
