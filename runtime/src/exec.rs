@@ -26,7 +26,7 @@ const BLOCK_BYTES: usize = 32 << 10;
 /// Elements of a block that needs no copies: between looks at the status.
 const DIRECT_BLOCK: usize = 1 << 16;
 /// Inner runs shorter than this are gathered into longer blocks.
-const SHORT_RUN: usize = 48;
+const SHORT_RUN: usize = 256;
 
 /// Memory of one array parameter of a kernel (index parameters have none).
 #[derive(Clone, Copy, Debug)]
