@@ -61,7 +61,14 @@ pub fn kernel_stage(
     if stage == KernelStage::Opt {
         return Ok(scalar.to_string());
     }
-    let contiguous = specialize(&scalar, &vec![Access::Contiguous; scalar.arrays.len()])?;
+    // Sub-arrays of a gufunc lie anywhere.
+    let access: Vec<Access> = (scalar.arrays.iter())
+        .map(|a| match a.core.is_empty() {
+            true => Access::Contiguous,
+            false => Access::Strided,
+        })
+        .collect();
+    let contiguous = specialize(&scalar, &access)?;
     let machine = |name: &str| {
         let vector = passes::vectorize(&contiguous);
         cranelift()?.emit(&vector, name).unwrap_or_else(|| {

@@ -6,8 +6,29 @@ use std::sync::Arc;
 
 /// A value: often one at the edge of its dtype.
 pub fn value(rng: &mut Rng, dtype: DType) -> Scalar {
+    if let Some(part) = dtype.part() {
+        let (re, im) = (value(rng, part), value(rng, part));
+        return Scalar::complex(re, im).expect("parts of a complex dtype");
+    }
     let bits = rng.bits();
     match dtype {
+        DType::F16 => match rng.below(4) {
+            0 => Scalar::f16(*rng.pick(&[
+                0.0,
+                -0.0,
+                1.0,
+                -1.0,
+                f64::NAN,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                6e-8,
+                6.104e-5,
+                65504.0,
+                2049.0,
+            ])),
+            1 => Scalar::from_bits(dtype, (bits & 0xffff) as u128),
+            _ => Scalar::f16(((bits % 2000) as f64 - 1000.0) / 16.0),
+        },
         DType::Bool => Scalar::bool(bits & 1 == 1),
         DType::F32 => Scalar::f32(match rng.below(4) {
             0 => *rng.pick(&[
@@ -79,12 +100,12 @@ pub fn shape(rng: &mut Rng) -> Vec<usize> {
 /// An array that broadcasts to `shape`, in a random layout; the name of the layout comes with it.
 pub fn array(rng: &mut Rng, dtype: DType, shape: &[usize]) -> (Array, &'static str) {
     match rng.below(8) {
-        0 => (filled(rng, dtype, &[]), "scalar"),
+        0 => (dense(rng, dtype, &[]), "scalar"),
         1 if !shape.is_empty() => {
             let mut own = shape.to_vec();
             let axis = rng.below(own.len());
             own[axis] = 1;
-            (filled(rng, dtype, &own), "broadcast")
+            (dense(rng, dtype, &own), "broadcast")
         }
         2 if !shape.is_empty() => {
             // every step-th element, backwards or forwards, along each axis
@@ -102,22 +123,22 @@ pub fn array(rng: &mut Rng, dtype: DType, shape: &[usize]) -> (Array, &'static s
                 })
                 .collect();
             (
-                filled(rng, dtype, &own).slice(&index).expect("a slice"),
+                dense(rng, dtype, &own).slice(&index).expect("a slice"),
                 "strided",
             )
         }
         3 if shape.len() > 1 => {
             let own: Vec<usize> = shape.iter().rev().copied().collect();
-            (filled(rng, dtype, &own).transpose(), "transposed")
+            (dense(rng, dtype, &own).transpose(), "transposed")
         }
         4 => (unaligned(rng, dtype, shape), "unaligned"),
         5 if shape.len() == 2 => (windows(rng, dtype, shape), "overlapping"),
-        _ => (filled(rng, dtype, shape), "contiguous"),
+        _ => (dense(rng, dtype, shape), "contiguous"),
     }
 }
 
 /// A C-ordered array of random values.
-fn filled(rng: &mut Rng, dtype: DType, shape: &[usize]) -> Array {
+pub fn dense(rng: &mut Rng, dtype: DType, shape: &[usize]) -> Array {
     let bytes = random_bytes(rng, dtype, shape.iter().product());
     let buffer = HostBuffer::from_bytes(&bytes).expect("memory");
     Array::from_buffer(buffer, dtype, shape).expect("an array")

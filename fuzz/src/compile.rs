@@ -58,6 +58,18 @@ impl Engines {
     }
 }
 
+impl Engines {
+    /// The interpreter.
+    pub fn oracle(&self) -> &Engine {
+        &self.oracle
+    }
+
+    /// The others, with their names.
+    pub fn others(&self) -> &[(&'static str, Engine)] {
+        &self.others
+    }
+}
+
 /// One case.
 ///
 /// # Panics
@@ -130,7 +142,15 @@ pub fn first_difference(a: &Array, b: &Array) -> Option<(usize, Scalar, Scalar)>
     assert_eq!((a.dtype(), a.shape()), (b.dtype(), b.shape()));
     (0..a.size())
         .map(|i| (i, element(a, i), element(b, i)))
-        .find(|(_, x, y)| x != y && !(is_nan(*x) && is_nan(*y)))
+        .find(|(_, x, y)| !same(*x, *y))
+}
+
+/// Are two values the same, or both NaN? Complex ones are compared part by part.
+fn same(x: Scalar, y: Scalar) -> bool {
+    match (x.parts(), y.parts()) {
+        (Some(x), Some(y)) => x.into_iter().zip(y).all(|(x, y)| same(x, y)),
+        _ => x == y || (is_nan(x) && is_nan(y)),
+    }
 }
 
 /// Element number `index` in C order.
@@ -145,6 +165,7 @@ fn element(array: &Array, mut index: usize) -> Scalar {
 
 fn is_nan(x: Scalar) -> bool {
     match x.dtype() {
+        DType::F16 => x.as_f16().is_nan(),
         DType::F32 => x.as_f32().is_nan(),
         DType::F64 => x.as_f64().is_nan(),
         _ => false,

@@ -9,6 +9,7 @@ pub mod nest;
 pub mod parser;
 pub mod program;
 pub mod rng;
+pub mod ufunc;
 
 use std::time::{Duration, Instant};
 

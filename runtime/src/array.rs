@@ -451,7 +451,11 @@ impl Array {
             let flags: Vec<u8> = bytes.iter().map(|b| (*b != 0) as u8).collect();
             values.copy_from_slice(bytemuck::checked::cast_slice(&flags));
         } else {
-            values.copy_from_slice(bytemuck::checked::cast_slice(bytes));
+            // The memory may be unaligned.
+            let elements = bytes.chunks_exact(size_of::<T>());
+            for (value, bytes) in values.iter_mut().zip(elements) {
+                *value = bytemuck::checked::pod_read_unaligned(bytes);
+            }
         }
         Ok(values)
     }

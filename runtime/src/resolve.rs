@@ -499,7 +499,7 @@ fn accepts(to: DType, arg: ArgType) -> bool {
     match arg {
         ArgType::Typed(from) => can_cast(from, to, Casting::Safe),
         ArgType::Weak(WeakKind::Int) => to.is_number(),
-        ArgType::Weak(WeakKind::Float) => to.is_float(),
+        ArgType::Weak(WeakKind::Float) => to.is_float() || to.is_complex(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The tests of the whole: filetests, documentation, and programs and arrays at random.
 
+mod accuracy;
+mod conformance;
 mod docs;
 mod embedding;
 mod filetests;

@@ -2,7 +2,7 @@
 //! New seeds are tried by the programs of `fuzz/`.
 
 use kjit_fuzz::compile::{Engines, case};
-use kjit_fuzz::{nest, parser};
+use kjit_fuzz::{nest, parser, ufunc};
 
 #[test]
 fn any_text_gets_an_answer_from_the_front_end() {
@@ -18,6 +18,13 @@ fn loop_nests_visit_what_a_naive_walk_does() {
 fn random_programs_give_the_same_bits_on_every_backend() {
     let engines = Engines::new(true).unwrap_or_else(|e| panic!("no engine: {e}"));
     (0..200).for_each(|seed| case(seed, &engines));
+}
+
+#[test]
+fn random_ufunc_calls_and_methods_give_what_the_interpreter_gives() {
+    let engines = Engines::new(true).unwrap_or_else(|e| panic!("no engine: {e}"));
+    let program = ufunc::program();
+    (0..600).for_each(|seed| ufunc::case(seed, &program, &engines));
 }
 
 /// Seeds beyond those, which once failed.

@@ -1,5 +1,5 @@
 //! Project chores: `cargo xtask tidy` checks that the tree keeps its own rules; `cargo xtask test` does the
-//! set-up that the tests need and runs every check and every test.
+//! set-up that the tests need and runs every check and every test; `cargo xtask conformance` writes docs/conformance.md.
 
 mod test;
 mod tidy;
@@ -15,8 +15,9 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => check_tidiness(root),
         ["test"] => test::test(root),
+        ["conformance"] => test::conformance(root),
         _ => {
-            eprintln!("usage: cargo xtask tidy | cargo xtask test");
+            eprintln!("usage: cargo xtask tidy | cargo xtask test | cargo xtask conformance");
             return ExitCode::from(2);
         }
     };

@@ -31,6 +31,18 @@ pub fn test(root: &Path) -> Result<(), String> {
     cargo(root, &["test", "--workspace"], Some(&python))
 }
 
+/// Writes docs/conformance.md from a run of every recorded call on every target.
+pub fn conformance(root: &Path) -> Result<(), String> {
+    set_up_vulkan()?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(["test", "--package", "kjit", "--test", "suite"])
+        .args(["conformance::", "--", "--nocapture"])
+        .env("KJIT_CONFORMANCE", "write")
+        .current_dir(root);
+    run(&mut command)
+}
+
 fn cargo(root: &Path, args: &[&str], python: Option<&Path>) -> Result<(), String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root);

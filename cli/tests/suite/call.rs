@@ -4,7 +4,7 @@ use crate::support::{Sandbox, kjit, repo};
 use std::process::Command;
 
 /// The Python that has NumPy: `cargo xtask test` sets KJIT_PYTHON to the one it prepared.
-fn python() -> String {
+pub fn python() -> String {
     std::env::var("KJIT_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 

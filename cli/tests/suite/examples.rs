@@ -1,6 +1,8 @@
 //! Each example prints the same digits on every target, and the right ones.
 
+use crate::call::python;
 use crate::support::{Sandbox, TARGETS, repo};
+use std::process::Command;
 
 /// Runs an example on every target; all must print the same, and contain `expected`.
 #[track_caller]
@@ -89,6 +91,59 @@ fn mandelbrot_saves_the_same_picture() {
         .and_then(|n| n.parse().ok())
         .expect("a number");
     assert_eq!(iterations, reference_iterations(192, 128, 256), "{printed}");
+}
+
+/// The gufunc examples print the same on every target, and what they save on each is NumPy's answer.
+#[track_caller]
+fn as_numpy(name: &str) {
+    let file = repo(&format!("examples/{name}.k"));
+    let mut first: Option<String> = None;
+    for target in TARGETS {
+        let sandbox = Sandbox::new();
+        let mut args = vec!["run", &file];
+        args.extend(target);
+        let printed = sandbox.run(&args).ok();
+        let numpy = Command::new(python())
+            .arg(repo("cli/tests/numpy_gufuncs.py"))
+            .arg(name)
+            .current_dir(sandbox.path())
+            .output()
+            .expect("starting Python");
+        assert!(
+            numpy.status.success(),
+            "{name} {target:?}: {}",
+            String::from_utf8_lossy(&numpy.stderr)
+        );
+        match &first {
+            None => first = Some(printed),
+            Some(first) => assert_eq!(*first, printed, "{name} {target:?}"),
+        }
+    }
+}
+
+#[test]
+fn matmul() {
+    as_numpy("matmul");
+}
+
+#[test]
+fn moving_average() {
+    as_numpy("moving_average");
+}
+
+#[test]
+fn sum_rows() {
+    as_numpy("sum_rows");
+}
+
+#[test]
+fn softmax() {
+    as_numpy("softmax");
+}
+
+#[test]
+fn stencil() {
+    as_numpy("stencil");
 }
 
 /// The same sum by a plain loop.

@@ -45,10 +45,11 @@ pub use gufunc::GufuncOut;
 
 use crate::reduce::{Source, reduce as reduce_on_host};
 use crate::schedule::Scheduler;
-use crate::{Array, Casting, ErrorKind, ReduceOp, Result, RuntimeError, Stats, can_cast};
+use crate::{Array, ErrorKind, ReduceOp, Result, RuntimeError, Stats};
 use guard::Health;
 use kjit_driver::wgsl::{Features, StrictMode};
-use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Part, Scalar};
+use kjit_ir::passes::lower_numbers;
+use kjit_ir::{Access, ArrayMode, ArrayParam, DType, Function, FunctionBuilder, Scalar};
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
@@ -217,7 +218,8 @@ impl Device {
         Ok((nest, outs))
     }
 
-    /// The inputs in the kernel's dtypes: what can be cast safely is cast, on the device.
+    /// The inputs in the kernel's dtypes, cast on the device where they have others: which casts are allowed is for
+    /// the caller to say.
     fn converted<'a>(
         &self,
         kernel: &Function,
@@ -230,7 +232,7 @@ impl Device {
             return Ok(Cow::Borrowed(inputs));
         }
         let cast = |(array, to): (&Array, &DType)| {
-            if array.dtype() == *to || !can_cast(array.dtype(), *to, Casting::Safe) {
+            if array.dtype() == *to {
                 return Ok(array.clone());
             }
             let kernel = cast_kernel(array.dtype(), *to);
@@ -305,27 +307,14 @@ fn copy_kernel(dtype: DType) -> Function {
     cast_kernel(dtype, dtype)
 }
 
-/// The kernel that converts an array (a complex one only to its own dtype).
+/// The kernel that converts an array.
 fn cast_kernel(from: DType, to: DType) -> Function {
     let param = |name: &str, dtype, mode| ArrayParam::new(name, dtype, mode, Access::Strided);
     let mut b = FunctionBuilder::new(format!("cast.{from}.{to}"));
-    let parts = |b: &mut FunctionBuilder, name: &str, dtype: DType, mode| match dtype.part() {
-        None => vec![b.array(param(name, dtype, mode))],
-        Some(part) => [Part::Re, Part::Im]
-            .map(|of| {
-                b.array(ArrayParam {
-                    part: of,
-                    ..param(name, part, mode)
-                })
-            })
-            .to_vec(),
-    };
-    let x = parts(&mut b, "x", from, ArrayMode::In);
-    let y = parts(&mut b, "y", to, ArrayMode::Out);
-    for (x, y) in x.into_iter().zip(y) {
-        let value = b.load(x);
-        let value = if from == to { value } else { b.cast(value, to) };
-        b.store(y, value);
-    }
-    b.ret(&[])
+    let x = b.array(param("x", from, ArrayMode::In));
+    let y = b.array(param("y", to, ArrayMode::Out));
+    let value = b.load(x);
+    let value = b.cast(value, to);
+    b.store(y, value);
+    lower_numbers(b.ret(&[]))
 }

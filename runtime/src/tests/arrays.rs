@@ -267,3 +267,13 @@ fn short_downloads_are_errors() -> Result<()> {
     assert!(array.bytes_mut().is_err());
     Ok(())
 }
+
+#[test]
+fn to_vec_of_an_unaligned_array() -> Result<()> {
+    let mut bytes = vec![0u8];
+    bytes.extend([7i64, -9].iter().flat_map(|v| v.to_ne_bytes()));
+    let storage = Storage::Host(Arc::new(HostBuffer::from_bytes(&bytes)?));
+    let array = Array::from_storage(storage, DType::I64, &[2], &[8], 1)?;
+    assert_eq!(array.to_vec::<i64>()?, [7, -9]);
+    Ok(())
+}
