@@ -311,7 +311,11 @@ impl Bench {
                 }
             }
             let program = self.program.clone();
-            let spec = KernelSpec::ufunc("multiply", &[dtype]);
+            let spec = KernelSpec::Ufunc {
+                name: "multiply".into(),
+                generics: vec![dtype],
+                masked: false,
+            };
             let inputs = [x.clone(), y.clone()];
             let title = format!("dot {dtype} {rows}x{columns}");
             self.versus(&title, &setup, "np.dot(v, w)", |engine| {
