@@ -56,3 +56,28 @@ fn many_threads_share_an_engine() {
         assert_eq!(stats.calls, 24, "{target:?}");
     }
 }
+
+/// Many sub-arrays without elements: their steps reach further than their memory.
+#[test]
+fn gufunc_of_empty_rows_on_every_target() {
+    let source = kjit::Source::new(
+        "t.k",
+        "gufunc total<T: number>(x: [T; n]) -> (y: T) {
+            let mut sum: T = 0;
+            for i in 0..n { sum += x[i]; }
+            y = sum;
+        }",
+    );
+    let program = Arc::new(Program::compile(source).expect("a program"));
+    let x = Array::zeros(kjit::DType::F64, &[100, 0]).expect("an array");
+    for target in [Target::Cpu, Target::Parallel, Target::Gpu] {
+        let engine = Engine::new(EngineOptions {
+            target,
+            ..Default::default()
+        })
+        .expect("an engine");
+        let total = Ufunc::new(&program, "total").expect("the gufunc");
+        let y = total.call(&engine, &[Arg::from(&x)]).expect("a call");
+        assert_eq!(y[0].to_vec::<f64>().expect("the values"), [0.0; 100]);
+    }
+}

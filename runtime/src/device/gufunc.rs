@@ -191,6 +191,16 @@ fn moved(
         .copied()
         .chain(param.core.iter().map(|d| extents[d.index()]))
         .collect();
+    if full.contains(&0) {
+        // The kernel touches no element of it, and what is bound need not reach anywhere.
+        return Ok(Operand {
+            offset: 0,
+            strides: vec![0; strides.len()],
+            core: vec![0; core.len()],
+            span: Some((0, 0)),
+            ..argument.clone()
+        });
+    }
     Ok(Operand {
         strides,
         core: core.to_vec(),
