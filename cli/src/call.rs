@@ -87,12 +87,21 @@ pub fn main(args: Args) -> Outcome {
         .iter()
         .map(|text| parse_arg(text, &engine, &program))
         .collect::<Result<Vec<_>, _>>()?;
+    // Status flags have no place of their own: they are shown at what was called.
+    let raises = args.fpe == Some(FpeArg::Raise);
+    let called = |error: kjit::RuntimeError| {
+        runtime(match error.kind {
+            kjit::ErrorKind::Value if raises => error.at(ufunc.signature().loc),
+            _ => error,
+        })
+    };
     let progress = Progress::start(&engine);
     let results = args
         .options
-        .run(&ufunc, &engine, &program, &values, &runtime);
+        .run(&ufunc, &engine, &program, &values, &called);
     progress.finish();
-    warn(&engine)?;
+    let declared = ufunc.signature().loc;
+    warn(&engine, source.place(declared).as_deref())?;
     let results = results?
         .iter()
         .map(Array::to_host)

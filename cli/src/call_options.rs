@@ -4,7 +4,10 @@ use crate::call::parse_arg;
 use crate::emit::parse_dtype;
 use crate::report::Failure;
 use clap::ValueEnum;
-use kjit::{Arg, Array, Axis, Casting, Engine, Program, Reduce, Ufunc, UfuncMethod};
+use kjit::{
+    Arg, Array, Axis, Casting, DType, Engine, Program, Reduce, RuntimeError, Scalar, Ufunc,
+    UfuncCall, UfuncMethod,
+};
 
 /// How to call.
 #[derive(clap::Args, Debug)]
@@ -85,44 +88,32 @@ impl CallOptions {
         engine: &Engine,
         program: &Program,
         args: &[Arg],
-        fail: &dyn Fn(kjit::RuntimeError) -> Failure,
+        fail: &dyn Fn(RuntimeError) -> Failure,
     ) -> Result<Vec<Array>, Failure> {
         let arg = |text: &String| parse_arg(text, engine, program);
         let mask = self.mask.as_ref().map(arg).transpose()?;
-        let mask = mask.map(|m| array(&m, "--where")).transpose()?;
+        let mask = mask.map(|m| array(&m)).transpose()?;
         let dtype = self.dtype.as_deref().map(parse_dtype).transpose()?;
         let axis = self.axis.as_deref().map(parse_axis).transpose()?;
         let Some(method) = self.method else {
             if self.initial.is_some() {
                 return Err(not_taken("a call", "--initial"));
             }
-            let mut call = ufunc.on(engine).keepdims(self.keepdims);
-            if let Some(mask) = &mask {
-                call = call.where_(mask);
-            }
-            if let Some(dtype) = dtype {
-                call = call.dtype(dtype);
-            }
-            if let Some(casting) = self.casting() {
-                call = call.casting(casting);
-            }
-            if let Some(types) = &self.signature {
-                call = call.signature(types);
-            }
-            match axis {
-                None => {}
-                Some(Axis::One(axis)) => call = call.axis(axis),
+            let axis = match axis {
+                None => None,
+                Some(Axis::One(axis)) => Some(axis),
                 Some(_) => {
                     return Err(Failure::with_help(
                         "a call takes one axis",
                         "give --axis a number; reductions of several axes are --method reduce",
                     ));
                 }
-            }
-            for (name, extent) in &self.dims {
-                call = call.dim(name, *extent);
-            }
-            return call.call(args).map_err(fail);
+            };
+            let call = self.described(ufunc.on(engine), mask.as_ref(), dtype);
+            let call = axis.into_iter().fold(call, |call, axis| call.axis(axis));
+            return call
+                .call(args)
+                .map_err(|error| fail(on_command_line(error)));
         };
         let method = method.method();
         self.check(method)?;
@@ -135,9 +126,10 @@ impl CallOptions {
             };
             return Err(Failure::with_help(
                 format!(
-                    "{}.{} takes {want} arguments, not {}",
+                    "{}.{} takes {want} argument{}, not {}",
                     ufunc.name(),
                     method.name(),
+                    if most == 1 { "" } else { "s" },
                     args.len()
                 ),
                 "give an array, then for reduceat and at the indices, then for at the values",
@@ -152,10 +144,23 @@ impl CallOptions {
             )),
         };
         let mut x = match method {
-            UfuncMethod::Outer => {
+            UfuncMethod::Outer if dtype.is_none() && self.casting.is_none() => {
                 return ufunc.outer(engine, &args[0], &args[1]).map_err(fail);
             }
-            _ => array(&args[0], "the first argument")?,
+            UfuncMethod::Outer => {
+                // Every pair: the axes of the second argument come after those of the first.
+                let first = match (&args[0], &args[1]) {
+                    (Arg::Array(a), Arg::Array(b)) => {
+                        let ones = std::iter::repeat_n(1, b.ndim());
+                        let shape: Vec<usize> = a.shape().iter().copied().chain(ones).collect();
+                        Arg::Array(a.reshape(&shape).map_err(fail)?)
+                    }
+                    (first, _) => first.clone(),
+                };
+                let call = self.described(ufunc.on(engine), None, dtype);
+                return call.call(&[first, args[1].clone()]).map_err(fail);
+            }
+            _ => array(&args[0])?,
         };
         let result = match method {
             UfuncMethod::Reduce => {
@@ -171,24 +176,42 @@ impl CallOptions {
             }
             UfuncMethod::Accumulate => ufunc.accumulate(engine, &x, one_axis()?, dtype),
             UfuncMethod::ReduceAt => {
-                let indices = array(&args[1], "the indices")?;
+                let indices = array(&args[1])?;
                 ufunc.reduceat(engine, &x, &indices, one_axis()?, dtype)
             }
             UfuncMethod::At | UfuncMethod::Outer => {
-                let indices = array(&args[1], "the indices")?;
+                let indices = array(&args[1])?;
                 ufunc.at(engine, &mut x, &indices, args.get(2)).map(|()| x)
             }
         };
         result.map(|array| vec![array]).map_err(fail)
     }
 
+    /// A call with the options that say how, but for those about axes.
+    fn described<'u>(
+        &self,
+        call: UfuncCall<'u>,
+        mask: Option<&Array>,
+        dtype: Option<DType>,
+    ) -> UfuncCall<'u> {
+        let call = call.keepdims(self.keepdims);
+        let call = mask.into_iter().fold(call, |call, mask| call.where_(mask));
+        let call = dtype
+            .into_iter()
+            .fold(call, |call, dtype| call.dtype(dtype));
+        let casting = self.casting();
+        let call = casting
+            .into_iter()
+            .fold(call, |call, rule| call.casting(rule));
+        let types = self.signature.iter();
+        let call = types.fold(call, |call, types| call.signature(types));
+        let dims = self.dims.iter();
+        dims.fold(call, |call, (name, extent)| call.dim(name, *extent))
+    }
+
     /// Options that the method does not take are mistakes.
     fn check(&self, method: UfuncMethod) -> Result<(), Failure> {
-        // `outer` computes in the dtypes of its arguments here.
-        let known: &[&str] = match method {
-            UfuncMethod::Outer => &[],
-            _ => method.named(),
-        };
+        let known = method.named();
         let given = [
             ("axis", self.axis.is_some()),
             ("keepdims", self.keepdims),
@@ -243,14 +266,28 @@ fn not_taken(what: &str, option: &str) -> Failure {
     )
 }
 
-/// An argument as an array.
-fn array(arg: &Arg, what: &str) -> Result<Array, Failure> {
+/// The cure of a call, in the words of the command line.
+fn on_command_line(mut error: RuntimeError) -> RuntimeError {
+    error.help = error
+        .help
+        .map(|help| match help.split_once("by its name, as in ") {
+            Some((_, example)) => format!("give it as --dim {}", example.replace(' ', "")),
+            None => help,
+        });
+    error
+}
+
+/// An argument as an array: a number is one without axes.
+fn array(arg: &Arg) -> Result<Array, Failure> {
     match arg {
         Arg::Array(array) => Ok(array.clone()),
-        _ => Err(Failure::with_help(
-            format!("{what} must be an array"),
-            "give a file, or make one as in arange:10",
-        )),
+        Arg::Int(n) => i64::try_from(*n)
+            .map(|n| Array::scalar(Scalar::int(DType::I64, n.into())))
+            .map_err(|_| {
+                Failure::with_help(format!("{n} does not fit 64 bits"), "give a smaller number")
+            }),
+        Arg::Float(x) => Ok(Array::scalar(Scalar::f64(*x))),
+        Arg::Out(_) => unreachable!("bug in kjit: no text of the command line is an output"),
     }
 }
 

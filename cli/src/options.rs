@@ -61,10 +61,11 @@ pub enum FpeArg {
     Raise,
 }
 
-/// Prints what the engine has to warn of, a line each.
-pub fn warn(engine: &Engine) -> Outcome {
+/// Prints what the engine has to warn of, a line each, with the place of what was called if that is known.
+pub fn warn(engine: &Engine, place: Option<&str>) -> Outcome {
+    let place = place.map(|p| format!(" ({p})")).unwrap_or_default();
     for warning in engine.take_warnings() {
-        writeln!(std::io::stderr(), "warning: {warning}")?;
+        writeln!(std::io::stderr(), "warning: {warning}{place}")?;
     }
     Ok(())
 }

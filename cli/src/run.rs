@@ -58,7 +58,7 @@ pub fn main(args: Args) -> Outcome {
     );
     progress.finish();
     out.flush()?;
-    warn(&engine)?;
+    warn(&engine, None)?;
     result.map_err(|error| Failure::runtime(&error, Some(&source)))?;
     if args.time {
         print_times(&engine.stats(), &engine, started)?;

@@ -38,6 +38,18 @@ impl Source {
         (line, before[start..].chars().count() + 1)
     }
 
+    /// How messages name a place: `file.k:3:9`; nothing for one that is not in this source.
+    pub fn place(&self, loc: Loc) -> Option<String> {
+        let (line, column) = self.line_col(loc.start);
+        (loc.file == self.file).then(|| format!("{}:{line}:{column}", self.name))
+    }
+
+    /// The text of a place, if it is in this source.
+    pub fn text_of(&self, loc: Loc) -> Option<&str> {
+        let text = || self.text.get(loc.start as usize..loc.end as usize);
+        (loc.file == self.file).then(text).flatten()
+    }
+
     /// A place in this source.
     pub fn loc(&self, span: Span) -> Loc {
         Loc {

@@ -274,8 +274,8 @@ host_fns! {
     Min      "min"      1..=1 ["axis", "keepdims"] "Smallest element (NaN if any is NaN), of all or along axes.";
     Max      "max"      1..=1 ["axis", "keepdims"] "Largest element (NaN if any is NaN), of all or along axes.";
     CumSum   "cumsum"   1..=1 ["axis"] "Sums of the elements up to each one, along an axis (the first unless `axis` says otherwise).";
-    ArgMin   "argmin"   1..=1 []  "Index of the first smallest element (of the first NaN if any).";
-    ArgMax   "argmax"   1..=1 []  "Index of the first largest element (of the first NaN if any).";
+    ArgMin   "argmin"   1..=1 ["axis", "keepdims"] "Index of the first smallest element (of the first NaN if any), of all or along an axis.";
+    ArgMax   "argmax"   1..=1 ["axis", "keepdims"] "Index of the first largest element (of the first NaN if any), of all or along an axis.";
     Dot      "dot"      2..=2 []  "Sum of products of two 1-D arrays.";
     Len      "len"      1..=1 []  "Extent of the first axis.";
     Size     "size"     1..=1 []  "Number of elements.";

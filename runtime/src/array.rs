@@ -336,6 +336,14 @@ impl Array {
         view
     }
 
+    /// The same elements with one axis behind the others (a view).
+    pub(crate) fn with_axis_last(&self, axis: usize) -> Array {
+        let mut view = self.clone();
+        view.shape[axis..].rotate_left(1);
+        view.strides[axis..].rotate_left(1);
+        view
+    }
+
     /// The same elements in C order with another shape: a view where possible, else a copy.
     pub fn reshape(&self, shape: &[usize]) -> Result<Array> {
         let size = checked_size(shape, self.dtype.size())?;

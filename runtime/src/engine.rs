@@ -240,6 +240,14 @@ impl Engine {
         Ok(value)
     }
 
+    /// For each row of `n` elements of a host array in C order, the index of its extreme.
+    pub(crate) fn arg_extremes(&self, array: &Array, n: usize, op: ReduceOp) -> Result<Vec<i64>> {
+        let start = Instant::now();
+        let found = reduce::arg_extremes(array, n, op, &self.scheduler)?;
+        self.record(start, array.nbytes(), found.len() * size_of::<i64>());
+        Ok(found)
+    }
+
     pub(crate) fn record(&self, start: Instant, bytes_read: usize, bytes_written: usize) {
         self.stats.add(&Stats {
             run: start.elapsed(),

@@ -5,6 +5,9 @@
 //! The map (what is summed) is computed leaf by leaf into cache-resident memory: no temporary array.
 
 mod complex;
+mod rows;
+
+pub(crate) use rows::arg_extremes;
 
 use crate::exec::Execution;
 use crate::schedule::Scheduler;

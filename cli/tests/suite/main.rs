@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod call;
+mod call_options;
 mod commands;
 mod examples;
 mod support;

@@ -137,7 +137,7 @@ pub(super) fn recurrence_of(
 }
 
 /// The axis of an array, counted from the front.
-pub(super) fn resolve_axis(name: &str, axis: i64, x: &Array) -> Result<usize> {
+pub(crate) fn resolve_axis(name: &str, axis: i64, x: &Array) -> Result<usize> {
     let n = x.ndim() as i64;
     let at = if axis < 0 {
         axis.saturating_add(n)

@@ -39,6 +39,7 @@ mod reduceat;
 mod source;
 
 pub use loops::Axis;
+pub(crate) use loops::resolve_axis;
 pub use reduce::Reduce;
 
 use crate::broadcast::format_shape;

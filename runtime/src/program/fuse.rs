@@ -4,9 +4,9 @@
 use super::Evaluator;
 use super::limits::check_memory;
 use super::value::{Lazy, Node, Op, Operand, State};
+use super::warnings::name_error;
 use crate::array::Array;
 use crate::engine::ReduceOp;
-use crate::fpe::FpeMode;
 use crate::{Result, RuntimeError};
 use kjit_driver::KernelSpec;
 use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Scalar};
@@ -80,7 +80,11 @@ impl Evaluator<'_> {
         if let State::Ready(arrays) = &*node.state.borrow() {
             return Ok(arrays.clone());
         }
-        let fail = |error: RuntimeError| error.at(node.loc);
+        let name = match self.looks_for_flags() {
+            true => self.named(node),
+            false => String::new(),
+        };
+        let fail = |error: RuntimeError| name_error(error, &name).at(node.loc);
         check_memory(&node.shape, &node.dtypes).map_err(fail)?;
         let arrays = match zeros_of(node) {
             Some(dtype) => vec![Array::zeros(dtype, &node.shape).map_err(fail)?],
@@ -97,7 +101,7 @@ impl Evaluator<'_> {
                     .map_err(fail)?
             }
         };
-        self.locate_warnings(node.loc);
+        self.name_warnings(&name, node.loc);
         *node.state.borrow_mut() = State::Ready(arrays.clone());
         Ok(arrays)
     }
@@ -106,8 +110,7 @@ impl Evaluator<'_> {
     /// The caller has made sure that there are elements, or that the reduction of none has a value.
     pub(super) fn reduce(&self, lazy: &Lazy, op: ReduceOp, loc: Loc) -> Result<Scalar> {
         // Status flags are looked for where elements are stored.
-        let flags = self.engine.options().fpe != FpeMode::Ignore;
-        if flags || lazy.node.keep.get() && !lazy.node.cheap {
+        if self.looks_for_flags() || lazy.node.keep.get() && !lazy.node.cheap {
             self.force(&lazy.node)?;
         }
         let (expr, inputs) = self.fuse(&lazy.node, Some(lazy.result))?;
@@ -250,7 +253,8 @@ impl<'e, 'a> Fuser<'e, 'a> {
         // the elements it is broadcast to; and the index of its elements is its own.
         let smaller = lazy.size() != self.size;
         let shared = lazy.node.keep.get() && !lazy.node.cheap;
-        if (smaller || shared) && !lazy.node.is_ready() && !is_fill(&lazy.node) {
+        let apart = self.evaluator.looks_for_flags();
+        if (smaller || shared || apart) && !lazy.node.is_ready() && !is_fill(&lazy.node) {
             self.evaluator.force(&lazy.node)?;
         }
         match lazy.ready() {

@@ -277,6 +277,11 @@ impl<'a> Evaluator<'a> {
                 HostCallee::Builtin(
                     function @ (HostFn::Sum | HostFn::Mean | HostFn::Min | HostFn::Max),
                 ) if !named.is_empty() => self.reduce_axes(*function, &args[0], named, loc),
+                HostCallee::Builtin(function @ (HostFn::ArgMin | HostFn::ArgMax))
+                    if !named.is_empty() =>
+                {
+                    self.arg_extremes(*function, &args[0], named, loc)
+                }
                 HostCallee::Builtin(HostFn::CumSum) => {
                     self.reduce_axes(HostFn::CumSum, &args[0], named, loc)
                 }

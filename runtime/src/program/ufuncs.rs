@@ -3,8 +3,10 @@
 
 use super::value::Value;
 use super::{Evaluator, integer_value, scalar};
+use crate::broadcast::format_shape;
 use crate::call::UfuncCall;
-use crate::methods::{Axis, Reduce};
+use crate::engine::ReduceOp;
+use crate::methods::{Axis, Reduce, resolve_axis};
 use crate::ufunc::{Arg, Ufunc};
 use crate::{Array, Casting, Result, RuntimeError};
 use kjit_ir::host::{HostExpr, HostExprKind, HostFn, UfuncMethod};
@@ -233,6 +235,59 @@ impl Evaluator<'_> {
             HostFn::Min | HostFn::Max if from == DType::Bool => self.cast(value, from, loc),
             _ => Ok(value),
         }
+    }
+
+    /// `argmin` and `argmax` along an axis.
+    pub(super) fn arg_extremes(
+        &self,
+        function: HostFn,
+        arg: &HostExpr,
+        named: &[(String, HostExpr)],
+        loc: Loc,
+    ) -> Result<Value> {
+        let name = function.name();
+        let options = self.method_options(named)?;
+        let array = self.operand_array(arg, name)?.to_host()?;
+        let array = match array.dtype() {
+            // As bytes, bools may be other than 0 and 1.
+            DType::Bool => array.cast(DType::U8)?,
+            _ => array,
+        };
+        let (axis, lanes) = match options.axis {
+            None | Some(Axis::All) => (None, array.reshape(&[array.size()])?),
+            axis => {
+                let axis = resolve_axis(name, one_axis(name, axis, loc)?, &array);
+                let axis = axis.map_err(|e| e.at(loc))?;
+                (Some(axis), array.with_axis_last(axis))
+            }
+        };
+        let n = lanes.shape().last().copied().unwrap_or(1);
+        if n == 0 {
+            return Err(RuntimeError::value(format!(
+                "{name} of no elements: the shape is {}",
+                format_shape(array.shape())
+            ))
+            .help("check size(x) > 0 first")
+            .at(loc));
+        }
+        let op = match function {
+            HostFn::ArgMin => ReduceOp::ArgMin,
+            _ => ReduceOp::ArgMax,
+        };
+        let found = self.engine.arg_extremes(&lanes.to_contiguous()?, n, op)?;
+        let is_gone = |n: usize| axis.is_none_or(|axis| axis == n);
+        let shape = array.shape().iter().enumerate();
+        let shape: Vec<usize> = match options.keepdims {
+            true => shape
+                .map(|(n, extent)| if is_gone(n) { 1 } else { *extent })
+                .collect(),
+            false => shape
+                .filter(|(n, _)| !is_gone(*n))
+                .map(|(_, e)| *e)
+                .collect(),
+        };
+        let found = Array::from_vec(found, &shape).map_err(|e| e.at(loc))?;
+        Value::from_array(found, loc)
     }
 
     fn method_options(&self, named: &[(String, HostExpr)]) -> Result<MethodOptions> {

@@ -153,3 +153,43 @@ fn arguments_that_do_not_fit_are_named() {
         "3",
     );
 }
+
+#[test]
+fn extremes_along_an_axis_are_the_first_and_nan_wins() {
+    let body = "let y = [[3.0, 1.0, 1.0], [0.0, 5.0, -0.0]];";
+    for (what, expected) in [
+        ("argmin(y, axis = 0)", "[1 0 1]"),
+        ("argmin(y, axis = 1)", "[1 0]"),
+        ("argmax(y, axis = -1, keepdims = true)", "[[0]\n [1]]"),
+        ("argmax(y, axis = none, keepdims = true)", "[[4]]"),
+        ("argmax(y, keepdims = true)", "[[4]]"),
+        ("argmax(y as f16, axis = 0)", "[0 1 0]"),
+        ("argmax(complex(1.0, y), axis = 0)", "[0 1 0]"),
+        ("argmax(y > 0.0, axis = 0)", "[0 0 0]"),
+        ("argmin(x, axis = 0) + argmax(x, axis = 0)", "[1 1 1]"),
+        ("argmin(2 * x - 3, axis = 1)", "[0 0]"),
+        ("argmax([[1.0, 0.0 / 0.0], [2.0, 3.0]], axis = 0)", "[1 0]"),
+        ("argmin([[1.0, 0.0 / 0.0], [2.0, 3.0]], axis = 1)", "[1 0]"),
+        ("argmin(zeros((0, 2)), axis = 1)", "[]"),
+        // Rows long enough to be reduced on the tree.
+        (
+            "argmax(reshape(arange(400000), (2, 200000)), axis = 1)",
+            "[199999 199999]",
+        ),
+    ] {
+        main_prints(&format!("{body} print({what});"), expected);
+    }
+    let wrong = |call: &str, message: &str| {
+        let text = format!("main {{ let x = reshape(arange(6), (2, 3)); {call}; }}");
+        fails(&text, ErrorKind::Value, message, call);
+    };
+    wrong(
+        "argmin(x, axis = 2)",
+        "argmin: axis 2 is out of bounds for an array of 2 dimensions",
+    );
+    wrong("argmin(x, axis = (0, 1))", "argmin goes along one axis");
+    wrong(
+        "argmax(zeros((2, 0, 3)), axis = 1)",
+        "argmax of no elements: the shape is (2, 0, 3)",
+    );
+}

@@ -57,9 +57,9 @@ impl<P: Part> Widen<Complex<P>> for Complex<P> {
 
 /// The first element with a NaN if there is one, else the first of the extreme ones, with its index.
 #[derive(Clone, Copy)]
-struct Extreme<P, const MAX: bool> {
+pub(super) struct Extreme<P, const MAX: bool> {
     value: Complex<P>,
-    index: usize,
+    pub(super) index: usize,
 }
 
 fn has_nan<P: Part>(value: Complex<P>) -> bool {
