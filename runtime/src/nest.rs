@@ -148,6 +148,12 @@ impl LoopNest {
         self.strides(operand).iter().all(|s| *s == 0)
     }
 
+    /// Are all its inner runs the same elements?
+    pub(crate) fn repeats(&self, operand: usize) -> bool {
+        let strides = self.strides(operand);
+        strides[..strides.len() - 1].iter().all(|s| *s == 0)
+    }
+
     /// Do the operand's elements follow each other in memory over the whole nest?
     pub fn is_linear(&self, operand: usize, size: usize) -> bool {
         let mut step = size as isize;
@@ -213,10 +219,34 @@ impl Cursor<'_> {
 
     /// Goes on by `n` elements, at most to the end of the run.
     pub fn advance(&mut self, n: usize) {
-        let mut axis = self.nest.ndim() - 1;
+        self.advance_along(self.nest.ndim() - 1, n);
+    }
+
+    /// Rows of the loop around the inner run that follow each other from here on, where a run begins, and an
+    /// operand's step from one to the next.
+    pub(crate) fn rows(&self, operand: usize) -> (usize, isize) {
+        match self.nest.ndim().checked_sub(2) {
+            Some(axis) => (
+                self.nest.extents[axis] - self.index[axis],
+                self.nest.strides(operand)[axis],
+            ),
+            None => (1, 0),
+        }
+    }
+
+    /// Goes on by `n` rows, at most as many as [`Cursor::rows`] says.
+    pub(crate) fn advance_rows(&mut self, n: usize) {
+        match self.nest.ndim().checked_sub(2) {
+            Some(axis) => self.advance_along(axis, n),
+            None => self.advance(n * self.nest.inner()),
+        }
+    }
+
+    /// Goes on by `n` steps of a loop, at most to its end.
+    fn advance_along(&mut self, mut axis: usize, n: usize) {
         self.index[axis] += n;
         for (o, offset) in self.offsets.iter_mut().enumerate() {
-            *offset += self.nest.inner_step(o) * n as isize;
+            *offset += self.nest.strides(o)[axis] * n as isize;
         }
         while self.index[axis] >= self.nest.extents[axis] {
             let extent = self.nest.extents[axis] as isize;
