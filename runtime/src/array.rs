@@ -18,9 +18,9 @@ use std::sync::Arc;
 pub struct Array {
     storage: Storage,
     dtype: DType,
-    shape: Vec<usize>,
+    shape: Few<usize>,
     /// Bytes between neighbours along each axis.
-    strides: Vec<isize>,
+    strides: Few<isize>,
     /// Bytes from the start of the storage to the element with index zero.
     offset: usize,
 }
@@ -53,7 +53,12 @@ pub trait DeviceStorage: Send + Sync {
 
 /// Strides (in bytes) of a C-ordered array.
 pub fn c_strides(shape: &[usize], element_size: usize) -> Vec<isize> {
-    let mut strides = vec![0; shape.len()];
+    c_order(shape, element_size).into_vec()
+}
+
+/// As [`c_strides`], where few are not worth an allocation.
+fn c_order(shape: &[usize], element_size: usize) -> Few<isize> {
+    let mut strides: Few<isize> = smallvec::smallvec![0; shape.len()];
     let mut step = element_size as isize;
     for (stride, extent) in strides.iter_mut().zip(shape).rev() {
         *stride = step;
@@ -66,7 +71,14 @@ impl Array {
     /// An array of zeros.
     pub fn zeros(dtype: DType, shape: &[usize]) -> Result<Array> {
         let size = checked_size(shape, dtype.size())?;
-        Array::from_buffer(HostBuffer::zeroed(size * dtype.size())?, dtype, shape)
+        let buffer = HostBuffer::zeroed(size * dtype.size())?;
+        Ok(Array {
+            storage: Storage::Host(Arc::new(buffer)),
+            dtype,
+            shape: shape.into(),
+            strides: c_order(shape, dtype.size()),
+            offset: 0,
+        })
     }
 
     /// An array filled with a value.
@@ -102,7 +114,7 @@ impl Array {
 
     /// An array over the bytes of a host buffer, in C order.
     pub fn from_buffer(buffer: HostBuffer, dtype: DType, shape: &[usize]) -> Result<Array> {
-        let strides = c_strides(shape, dtype.size());
+        let strides = c_order(shape, dtype.size());
         Array::from_storage(Storage::Host(Arc::new(buffer)), dtype, shape, &strides, 0)
     }
 
@@ -112,7 +124,7 @@ impl Array {
         dtype: DType,
         shape: &[usize],
     ) -> Result<Array> {
-        let strides = c_strides(shape, dtype.size());
+        let strides = c_order(shape, dtype.size());
         Array::from_storage(Storage::Device(storage), dtype, shape, &strides, 0)
     }
 
@@ -128,8 +140,8 @@ impl Array {
         let array = Array {
             storage,
             dtype,
-            shape: shape.to_vec(),
-            strides: strides.to_vec(),
+            shape: shape.into(),
+            strides: strides.into(),
             offset,
         };
         if strides.len() != shape.len() {
@@ -357,8 +369,8 @@ impl Array {
             .help("the number of elements must stay the same"));
         }
         let mut view = self.to_contiguous()?;
-        view.shape = shape.to_vec();
-        view.strides = c_strides(shape, self.dtype.size());
+        view.shape = shape.into();
+        view.strides = c_order(shape, self.dtype.size());
         Ok(view)
     }
 
@@ -367,8 +379,8 @@ impl Array {
         let strides = self.broadcast_strides(shape)?;
         checked_size(shape, 1)?;
         let mut view = self.clone();
-        view.shape = shape.to_vec();
-        view.strides = strides.to_vec();
+        view.shape = shape.into();
+        view.strides = strides;
         Ok(view)
     }
 

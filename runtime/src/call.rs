@@ -7,9 +7,11 @@ use crate::fpe::{FpeMode, FpeReport};
 use crate::launch::{Input, Output};
 use crate::nest::Few;
 use crate::resolve::{ArgType, Overrides, forbidden, of_outputs, parse_signature, resolve_call};
+use crate::sites::{Site, SiteKey};
 use crate::ufunc::{Arg, Literal, Ufunc};
 use crate::{Array, KernelSpec, Result, RuntimeError};
 use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Signature};
+use std::sync::Arc;
 
 /// A call under construction; see [`Ufunc::on`].
 ///
@@ -225,8 +227,8 @@ impl<'a> UfuncCall<'a> {
             ))
             .help("give one array an output, or none"));
         }
-        let types = self.types(signature, args, &outs)?;
         if let Some(core) = &signature.core {
+            let types = self.types(signature, &self.arg_types(args, &outs)?, &outs)?;
             if self.mask.is_some() {
                 return Err(RuntimeError::value(format!(
                     "{} is a gufunc and takes no mask",
@@ -245,19 +247,45 @@ impl<'a> UfuncCall<'a> {
             ))
             .help(format!("only gufuncs take {word}")));
         }
-        self.elementwise(args, &types, &mut outs)
+        let site = self.site(signature, args, &outs)?;
+        self.elementwise(args, &site, &mut outs)
     }
 
-    /// The dtypes of this call; casts that the rule forbids are errors.
-    fn types(
+    /// The dtypes and the kernel of this call, which an earlier one may have found.
+    fn site(
         &self,
         signature: &Signature,
         args: &[Arg],
         outs: &[Option<&mut Array>],
-    ) -> Result<CallTypes> {
-        let name = &signature.name;
-        let arg_types = args
-            .iter()
+    ) -> Result<Arc<Site>> {
+        let arg_types = self.arg_types(args, outs)?;
+        let flags = self.fpe != FpeMode::Ignore;
+        let key = matches!(self.loops, Loops::None).then(|| SiteKey {
+            engine: self.engine.number(),
+            casting: self.casting,
+            flags,
+            masked: self.mask.is_some(),
+            args: arg_types.clone(),
+            outs: outs.iter().map(|o| o.as_ref().map(|o| o.dtype())).collect(),
+        });
+        let sites = self.ufunc.sites();
+        if let Some(site) = key.as_ref().and_then(|key| sites.find(key)) {
+            return Ok(site);
+        }
+        let types = self.types(signature, &arg_types, outs)?;
+        let spec = self.spec(&arg_types, &types, outs);
+        let program = self.ufunc.program();
+        let kernel = self.engine.kernel_flagged(program, &spec, flags)?;
+        let site = Arc::new(Site { types, kernel });
+        if let Some(key) = key {
+            sites.add(key, &site);
+        }
+        Ok(site)
+    }
+
+    /// The types of the arguments.
+    fn arg_types(&self, args: &[Arg], outs: &[Option<&mut Array>]) -> Result<Few<ArgType>> {
+        args.iter()
             .map(|arg| match arg {
                 Arg::Array(array) => Ok(ArgType::Typed(array.dtype())),
                 Arg::Int(_) => Ok(ArgType::Weak(WeakKind::Int)),
@@ -265,12 +293,23 @@ impl<'a> UfuncCall<'a> {
                 Arg::Out(n) => match outs.get(*n) {
                     Some(Some(out)) => Ok(ArgType::Typed(out.dtype())),
                     _ => Err(RuntimeError::value(format!(
-                        "an argument of {name} is its output {n}, for which no array is given"
+                        "an argument of {} is its output {n}, for which no array is given",
+                        self.ufunc.name()
                     ))
                     .help("give the array with `out`")),
                 },
             })
-            .collect::<Result<Few<ArgType>>>()?;
+            .collect()
+    }
+
+    /// The dtypes of this call; casts that the rule forbids are errors.
+    fn types(
+        &self,
+        signature: &Signature,
+        arg_types: &[ArgType],
+        outs: &[Option<&mut Array>],
+    ) -> Result<CallTypes> {
+        let name = &signature.name;
         let laid_down = match &self.loops {
             Loops::None => Vec::new(),
             Loops::Dtype(dtype) => of_outputs(signature, *dtype),
@@ -281,7 +320,7 @@ impl<'a> UfuncCall<'a> {
             loop_dtypes: &laid_down,
             casting: self.casting,
         };
-        let generics = resolve_call(signature, &arg_types, &overrides)?;
+        let generics = resolve_call(signature, arg_types, &overrides)?;
         let resolve = |list: &[(String, kjit_ir::TypeSpec)]| -> Few<DType> {
             list.iter()
                 .map(|(_, spec)| spec.resolve(&generics))
@@ -323,10 +362,11 @@ impl<'a> UfuncCall<'a> {
     fn elementwise(
         &self,
         args: &[Arg],
-        types: &CallTypes,
+        site: &Site,
         outs: &mut [Option<&mut Array>],
     ) -> Result<(Vec<Array>, FpeReport)> {
         let name = self.ufunc.name();
+        let (types, kernel) = (&site.types, &*site.kernel);
         let literals = args
             .iter()
             .zip(&types.inputs)
@@ -369,21 +409,17 @@ impl<'a> UfuncCall<'a> {
                 });
             }
         }
-        let spec = self.spec(&inputs, types, outs);
-        let kernel =
-            self.engine
-                .kernel_flagged(self.ufunc.program(), &spec, self.fpe != FpeMode::Ignore)?;
         if let ([out], FpeMode::Ignore, false) = (&mut *outs, self.fpe, through(0)) {
             let all = || inputs.iter().copied();
             let ran = match out {
                 Some(out) if out.shape() == shape.as_slice() => {
-                    self.engine.call_flat(&kernel, all(), out)
+                    self.engine.call_flat(kernel, all(), out)
                 }
                 Some(_) => None,
                 None if !is_small(&shape) => None,
                 None => {
                     let mut new = Array::zeros(types.outputs[0], &shape)?;
-                    let ran = self.engine.call_flat(&kernel, all(), &mut new);
+                    let ran = self.engine.call_flat(kernel, all(), &mut new);
                     if let Some(result) = ran {
                         return result.map(|()| (vec![new], FpeReport::default()));
                     }
@@ -406,7 +442,7 @@ impl<'a> UfuncCall<'a> {
                 .collect();
             let rules = (Casting::Unsafe, Casting::Unsafe);
             self.engine
-                .launch(&kernel, &inputs, &shape, &mut targets, rules, self.fpe)?
+                .launch(kernel, &inputs, &shape, &mut targets, rules, self.fpe)?
         };
         self.engine.judge(name, &report, self.fpe)?;
         let new = new
@@ -462,6 +498,9 @@ impl<'a> UfuncCall<'a> {
             ))
             .help("compare first, as in mask != 0"));
         }
+        if let Some(shape) = self.equal_shapes(args, outs) {
+            return Ok(shape);
+        }
         let parameters = &self.ufunc.signature().inputs;
         let mut operands: Few<(&str, &[usize])> = Few::new();
         for (arg, (parameter, _)) in args.iter().zip(parameters) {
@@ -505,20 +544,49 @@ impl<'a> UfuncCall<'a> {
         Ok(shape)
     }
 
-    /// What the kernel computes. Casts of inputs are part of the kernel where that has a place for them.
-    fn spec(&self, inputs: &[Input], types: &CallTypes, outs: &[Option<&mut Array>]) -> KernelSpec {
+    /// The shape that all arrays have, if they have one; then there is nothing to broadcast.
+    fn equal_shapes(&self, args: &[Arg], outs: &[Option<&mut Array>]) -> Option<Few<usize>> {
+        let arrays = args.iter().filter_map(|arg| match arg {
+            Arg::Array(array) => Some(array.shape()),
+            _ => None,
+        });
+        let outs = outs.iter().flatten().map(|out| out.shape());
+        let mut shapes = arrays.chain(outs).chain(self.mask.iter().map(Array::shape));
+        let first = shapes.next()?;
+        // The largest element: whatever is made of this shape fits into memory.
+        (shapes.all(|shape| shape == first) && checked_size(first, 16).is_ok())
+            .then(|| first.into())
+    }
+
+    /// What the kernel computes. Casts are part of the kernel where that has a place for them.
+    fn spec(
+        &self,
+        arg_types: &[ArgType],
+        types: &CallTypes,
+        outs: &[Option<&mut Array>],
+    ) -> KernelSpec {
         let name = self.ufunc.name().to_string();
         let generics = types.generics.clone();
+        let inputs = arg_types.iter().zip(&types.inputs);
         let from: Few<DType> = inputs
-            .iter()
-            .map(|input| match input {
-                Input::Array(array) => array.dtype(),
-                Input::Out(n) => outs[*n].as_ref().map_or(DType::Bool, |out| out.dtype()),
+            .map(|(arg, to)| match arg {
+                ArgType::Typed(dtype) => *dtype,
+                ArgType::Weak(_) => *to,
             })
             .collect();
-        let casts = from.iter().zip(&types.inputs).any(|(from, to)| from != to);
+        // A status flag of a cast of a result would not be one of the ufunc's.
+        let ignored = self.fpe == FpeMode::Ignore;
+        let to: Few<DType> = outs
+            .iter()
+            .zip(&types.outputs)
+            .map(|(out, dtype)| match out {
+                Some(out) if ignored && has_cast(*dtype, out.dtype()) => out.dtype(),
+                _ => *dtype,
+            })
+            .collect();
+        let casts = from != types.inputs || to != types.outputs;
         if self.mask.is_none() && casts {
-            KernelSpec::Fused(casting_call(name, generics, &from, types))
+            KernelSpec::Fused(casting_call(name, types, &from, &to))
         } else {
             KernelSpec::Ufunc {
                 name,
@@ -527,6 +595,11 @@ impl<'a> UfuncCall<'a> {
             }
         }
     }
+}
+
+/// Can kernels convert this to that?
+fn has_cast(from: DType, to: DType) -> bool {
+    from == to || !from.is_complex() || to.is_complex()
 }
 
 /// Elements of new arrays for which the short way is tried.
@@ -568,12 +641,12 @@ fn clash<'s>(
     None
 }
 
-/// A call whose arguments are converted inside the kernel, element by element.
+/// A call whose arguments and results are converted inside the kernel, element by element.
 fn casting_call(
     name: String,
-    generics: Vec<DType>,
-    from: &[DType],
     types: &CallTypes,
+    from: &[DType],
+    outputs: &[DType],
 ) -> FusedExpr {
     let node = |op, args| FusedNode {
         op,
@@ -586,7 +659,7 @@ fn casting_call(
     for (n, (from, to)) in from.iter().zip(&types.inputs).enumerate() {
         nodes.push(node(FusedOp::Input(n), vec![]));
         // What kernels cannot convert is converted on the way in.
-        let in_kernel = from == to || !from.is_complex() || to.is_complex();
+        let in_kernel = has_cast(*from, *to);
         inputs.push(if in_kernel { *from } else { *to });
         if in_kernel && from != to {
             let value = (nodes.len() - 1, 0);
@@ -594,11 +667,20 @@ fn casting_call(
         }
         args.push((nodes.len() - 1, 0));
     }
-    nodes.push(node(FusedOp::Call(name, generics), args));
+    nodes.push(node(FusedOp::Call(name, types.generics.clone()), args));
     let call = nodes.len() - 1;
+    let mut results = Vec::new();
+    for (n, (from, to)) in types.outputs.iter().zip(outputs).enumerate() {
+        if from == to {
+            results.push((call, n));
+        } else {
+            nodes.push(node(FusedOp::Cast(*to), vec![(call, n)]));
+            results.push((nodes.len() - 1, 0));
+        }
+    }
     FusedExpr {
         inputs,
         nodes,
-        outputs: (0..types.outputs.len()).map(|n| (call, n)).collect(),
+        outputs: results,
     }
 }

@@ -14,6 +14,7 @@ use crate::{Array, Casting, CompileOptions, KernelSpec, Program, Result, Stats};
 use kjit_driver::CpuCode;
 use kjit_ir::{DType, FusedOp, Scalar};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -84,7 +85,11 @@ pub struct Engine {
     pub(crate) scheduler: Scheduler,
     pub(crate) stats: SharedStats,
     pub(crate) warnings: Mutex<Vec<String>>,
+    number: u64,
 }
+
+/// Engines made so far.
+static ENGINES: AtomicU64 = AtomicU64::new(0);
 
 impl Engine {
     /// An engine with these options.
@@ -104,12 +109,18 @@ impl Engine {
             scheduler,
             stats: SharedStats::default(),
             warnings: Mutex::default(),
+            number: ENGINES.fetch_add(1, Ordering::Relaxed),
         })
     }
 
     /// What it was made with.
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// A number that no other engine of the process has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// How many threads take part in large work.

@@ -1,10 +1,12 @@
 //! The short way to run small work on simple operands.
 //!
-//! Planning a loop nest takes longer than a thousand additions. Where every operand is contiguous, of the
-//! output's shape or of one element, and has the kernel's dtype, there is nothing to plan.
+//! Planning a loop nest takes longer than a thousand additions. Where every operand has the kernel's dtype and is
+//! of one element, or of the output's shape with one step from each element to the next, there is nothing to
+//! plan.
 
 use crate::array::Storage;
 use crate::cache::Kernel;
+use crate::dtype::cast::copy_block;
 use crate::launch::Input;
 use crate::nest::Few;
 use crate::stats::SharedStats;
@@ -31,13 +33,22 @@ pub(crate) fn run<'a>(
     stats: &SharedStats,
 ) -> Option<Result<()>> {
     let arrays = &kernel.function.arrays;
-    if !kernel.function.traps.is_empty() || !out.is_contiguous() {
+    if !kernel.function.traps.is_empty() {
         return None;
     }
     let size = out.size();
     let target = {
         let offset = out.offset();
         out.unique_mut()?.as_mut_ptr().wrapping_add(offset)
+    };
+    let out = &*out;
+    let out_step = single_step(out).filter(|step| *step != 0)?;
+    let out_operand = |target: *mut u8, param: &ArrayParam| {
+        let width = param.dtype.size();
+        if param.dtype != out.dtype() {
+            return None;
+        }
+        Some((access(out_step, width)?, aligned(target, width)?, out_step))
     };
     let mut access: Few<Access> = Few::new();
     let mut args: Few<*mut u8> = Few::new();
@@ -54,18 +65,15 @@ pub(crate) fn run<'a>(
             ArrayMode::In => {
                 let (class, arg, step) = match inputs.next()? {
                     Input::Array(array) => input(array, param, out.shape())?,
-                    Input::Out(_) if param.dtype == out.dtype() => {
-                        (Access::Contiguous, aligned(target, width)?, width as isize)
-                    }
-                    Input::Out(_) => return None,
+                    Input::Out(_) => out_operand(target, param)?,
                 };
                 let elements = if step == 0 { 1 } else { size };
                 bytes_read += elements * width;
                 (class, arg, step)
             }
-            ArrayMode::Out if param.dtype == out.dtype() && outputs == 0 => {
+            ArrayMode::Out if outputs == 0 => {
                 outputs += 1;
-                (Access::Contiguous, aligned(target, width)?, width as isize)
+                out_operand(target, param)?
             }
             ArrayMode::Index => {
                 has_index = true;
@@ -127,21 +135,26 @@ unsafe fn run_tail(
     let mut tail = Tail([MaybeUninit::uninit(); TAIL_BYTES]);
     let base = tail.0.as_mut_ptr().cast::<u8>();
     let mut padded: Few<*mut u8> = Few::new();
+    // Code for strided parameters takes any step.
+    let mut padded_steps: Few<isize> = Few::new();
     let mut room = 0;
     for ((param, arg), step) in kernel.function.arrays.iter().zip(args).zip(steps) {
         let size = param.dtype.size();
         if param.mode == ArrayMode::Index {
             padded.push(arg.wrapping_add(done));
+            padded_steps.push(*step);
             continue;
         }
         if *step == 0 {
             padded.push(*arg);
+            padded_steps.push(0);
             continue;
         }
+        padded_steps.push(size as isize);
         let place = base.wrapping_add(room);
         room += (size * lanes).next_multiple_of(64);
         if param.mode == ArrayMode::In {
-            let source = arg.wrapping_add(done * size);
+            let source = arg.wrapping_offset(done as isize * step);
             // SAFETY: `rest` elements at `source`, and room for `lanes` at `place`.
             unsafe {
                 if !kernel.has_loops {
@@ -149,23 +162,25 @@ unsafe fn run_tail(
                     std::ptr::write_bytes(place.add(rest * size), 0, (lanes - rest) * size);
                 } else {
                     // A loop that ends for the elements must end for the padding.
-                    let last = source.add((rest - 1) * size);
+                    let last = source.wrapping_offset((rest - 1) as isize * step);
                     for lane in rest..lanes {
                         std::ptr::copy_nonoverlapping(last, place.add(lane * size), size);
                     }
                 }
-                std::ptr::copy_nonoverlapping(source, place, rest * size);
+                copy_block(size, (source, *step), (place, size as isize), rest);
             }
         }
         padded.push(place);
     }
     // SAFETY: every parameter has a whole vector at `padded`.
-    unsafe { call(code, &padded, lanes, steps) };
-    for ((param, arg), place) in kernel.function.arrays.iter().zip(args).zip(&padded) {
+    unsafe { call(code, &padded, lanes, &padded_steps) };
+    let arrays = kernel.function.arrays.iter();
+    for (((param, arg), step), place) in arrays.zip(args).zip(steps).zip(&padded) {
         if param.mode == ArrayMode::Out {
             let size = param.dtype.size();
+            let to = arg.wrapping_offset(done as isize * step);
             // SAFETY: `rest` valid elements belong behind the first `done`.
-            unsafe { std::ptr::copy_nonoverlapping(*place, arg.add(done * size), rest * size) };
+            unsafe { copy_block(size, (place.cast_const(), size as isize), (to, *step), rest) };
         }
     }
 }
@@ -194,12 +209,44 @@ fn input(array: &Array, param: &ArrayParam, shape: &[usize]) -> Option<(Access, 
     }
     let arg = aligned(arg, dtype.size())?;
     // As for a loop nest: one element is not uniform where the output has but one.
-    if array.shape() == shape && array.is_contiguous() {
-        Some((Access::Contiguous, arg, dtype.size() as isize))
+    if array.shape() == shape {
+        let step = single_step(array)?;
+        Some((access(step, dtype.size())?, arg, step))
     } else if array.ndim() <= shape.len() && array.shape().iter().all(|n| *n == 1) {
         Some((Access::Uniform, arg, 0))
     } else {
         None
+    }
+}
+
+/// Bytes from each element to the next in C order, if that is one number.
+fn single_step(array: &Array) -> Option<isize> {
+    let mut axes = array.shape().iter().zip(array.strides()).rev();
+    // An axis of one element has any stride.
+    let step = match axes.find(|(n, _)| **n != 1) {
+        None => return Some(array.dtype().size() as isize),
+        Some((n, stride)) => {
+            let mut next = stride.checked_mul(*n as isize)?;
+            for (n, stride) in axes.filter(|(n, _)| **n != 1) {
+                if *stride != next {
+                    return None;
+                }
+                next = next.checked_mul(*n as isize)?;
+            }
+            *stride
+        }
+    };
+    Some(step)
+}
+
+/// How a kernel walks at this step; `None` where elements would lie unaligned.
+fn access(step: isize, width: usize) -> Option<Access> {
+    if step == width as isize {
+        Some(Access::Contiguous)
+    } else if step == 0 {
+        Some(Access::Uniform)
+    } else {
+        (step % width as isize == 0).then_some(Access::Strided)
     }
 }
 

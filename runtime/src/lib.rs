@@ -42,6 +42,7 @@ pub mod report;
 pub mod resolve;
 mod schedule;
 mod scratch;
+mod sites;
 pub mod slice;
 pub mod stats;
 pub mod targets;

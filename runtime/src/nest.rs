@@ -302,10 +302,10 @@ fn compare(outer: usize, inner: usize, operands: &[Layout]) -> Option<bool> {
 
 /// Strides of a fresh array of this shape, laid out in the order in which `operands` are best walked
 /// (so that the sum of Fortran-ordered arrays is Fortran-ordered).
-pub fn matching_strides(shape: &[usize], operands: &[Layout], size: usize) -> Vec<isize> {
+pub fn matching_strides(shape: &[usize], operands: &[Layout], size: usize) -> Few<isize> {
     let mut axes: Few<usize> = (0..shape.len()).filter(|a| shape[*a] != 1).collect();
     sort_axes(&mut axes, operands);
-    let mut strides = vec![size as isize; shape.len()];
+    let mut strides: Few<isize> = smallvec![size as isize; shape.len()];
     let mut step = size as isize;
     for axis in axes.into_iter().rev() {
         strides[axis] = step;

@@ -6,6 +6,7 @@ use crate::call::UfuncCall;
 use crate::engine::Engine;
 use crate::error::{Result, RuntimeError};
 use crate::resolve::types;
+use crate::sites::Sites;
 use kjit_driver::Program;
 use kjit_ir::{DType, Scalar, Signature};
 use std::sync::Arc;
@@ -52,7 +53,8 @@ impl From<i64> for Arg {
 #[derive(Clone, Debug)]
 pub struct Ufunc {
     program: Arc<Program>,
-    signature: Signature,
+    signature: Arc<Signature>,
+    sites: Arc<Sites>,
 }
 
 impl Ufunc {
@@ -64,7 +66,8 @@ impl Ufunc {
         match program.signature(name) {
             Some(signature) => Ok(Ufunc {
                 program: program.clone(),
-                signature: signature.clone(),
+                signature: Arc::new(signature.clone()),
+                sites: Arc::default(),
             }),
             None => {
                 let names: Vec<&str> = program
@@ -152,6 +155,11 @@ impl Ufunc {
     /// A call to be described further: with outputs that are there already, a mask, a casting rule.
     pub fn on<'a>(&'a self, engine: &'a Engine) -> UfuncCall<'a> {
         UfuncCall::new(self, engine)
+    }
+
+    /// What its calls have found out.
+    pub(crate) fn sites(&self) -> &Sites {
+        &self.sites
     }
 
     pub(crate) fn program(&self) -> &Program {

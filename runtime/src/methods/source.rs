@@ -59,7 +59,7 @@ impl Source {
             LoopNest::plan(columns.0, &operands, order)
         };
         let mut out_strides = match order {
-            Order::Any => matching_strides(columns.0, &[layout(columns.1, from)], size),
+            Order::Any => matching_strides(columns.0, &[layout(columns.1, from)], size).into_vec(),
             Order::C => c_strides(columns.0, size),
         };
         let mut nest = plan(&out_strides, order);
