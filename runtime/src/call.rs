@@ -45,7 +45,7 @@ pub struct UfuncCall<'a> {
     pub(crate) ufunc: &'a Ufunc,
     pub(crate) engine: &'a Engine,
     outs: Outs<'a>,
-    mask: Option<Array>,
+    mask: Option<Box<Array>>,
     pub(crate) casting: Casting,
     loops: Loops,
     fpe: FpeMode,
@@ -133,7 +133,7 @@ impl<'a> UfuncCall<'a> {
     /// Computes only where the mask (of bools) is true; it broadcasts with the arguments. Other elements
     /// keep what `out` holds, or are 0.
     pub fn where_(mut self, mask: &Array) -> Self {
-        self.mask = Some(mask.clone());
+        self.mask = Some(Box::new(mask.clone()));
         self
     }
 
@@ -198,8 +198,66 @@ impl<'a> UfuncCall<'a> {
     /// # Errors
     /// Whatever does not fit: the message names the operand and both shapes or dtypes. Nothing has been
     /// written then.
-    pub fn call(self, args: &[Arg]) -> Result<Vec<Array>> {
-        self.report(args).map(|(new, _)| new)
+    pub fn call(mut self, args: &[Arg]) -> Result<Vec<Array>> {
+        match self.quick(args) {
+            Some(result) => result,
+            None => self.report(args).map(|(new, _)| new),
+        }
+    }
+
+    /// The short way of a call that is like an earlier one: one output, small arrays of one shape, nothing
+    /// else asked for. `None` if it is not that simple; then nothing has happened.
+    fn quick(&mut self, args: &[Arg]) -> Option<Result<Vec<Array>>> {
+        let plain = matches!(self.loops, Loops::None)
+            && self.mask.is_none()
+            && self.fpe == FpeMode::Ignore
+            && self.core.named().is_none();
+        let mut out = match &mut self.outs {
+            _ if !plain => return None,
+            Outs::New => None,
+            Outs::All([out]) => Some(out),
+            Outs::All(_) | Outs::Some(_) => return None,
+        };
+        let out_dtype = out.as_ref().map(|out| out.dtype());
+        let type_of = |arg: &Arg| match arg {
+            Arg::Array(array) => Some(ArgType::Typed(array.dtype())),
+            Arg::Out(0) => out_dtype.map(ArgType::Typed),
+            Arg::Int(_) | Arg::Float(_) | Arg::Out(_) => None,
+        };
+        let site = self.ufunc.sites().find_with(|key| {
+            key.engine == self.engine.number()
+                && key.casting == self.casting
+                && !key.flags
+                && !key.masked
+                && *key.outs == [out_dtype]
+                && key.args.len() == args.len()
+                && key
+                    .args
+                    .iter()
+                    .zip(args)
+                    .all(|(known, arg)| type_of(arg) == Some(*known))
+        })?;
+        let inputs = || {
+            args.iter().map(|arg| match arg {
+                Arg::Array(array) => Input::Array(array),
+                _ => Input::Out(0),
+            })
+        };
+        if let Some(out) = &mut out {
+            let ran = self.engine.call_flat(&site.kernel, inputs(), out)?;
+            return Some(ran.map(|()| Vec::new()));
+        }
+        let mut shapes = args.iter().filter_map(|arg| match arg {
+            Arg::Array(array) => Some(array.shape()),
+            _ => None,
+        });
+        let shape = shapes.next()?;
+        if !is_small(shape) || !shapes.all(|other| other == shape) {
+            return None;
+        }
+        let mut new = Array::zeros(site.types.outputs[0], shape).ok()?;
+        let ran = self.engine.call_flat(&site.kernel, inputs(), &mut new)?;
+        Some(ran.map(|()| vec![new]))
     }
 
     /// As [`UfuncCall::call`]; says also which status flags were raised (none are looked for under
@@ -270,7 +328,7 @@ impl<'a> UfuncCall<'a> {
         });
         let sites = self.ufunc.sites();
         if let Some(site) = key.as_ref().and_then(|key| sites.find(key)) {
-            return Ok(site);
+            return Ok(site.clone());
         }
         let types = self.types(signature, &arg_types, outs)?;
         let spec = self.spec(&arg_types, &types, outs);
@@ -551,7 +609,9 @@ impl<'a> UfuncCall<'a> {
             _ => None,
         });
         let outs = outs.iter().flatten().map(|out| out.shape());
-        let mut shapes = arrays.chain(outs).chain(self.mask.iter().map(Array::shape));
+        let mut shapes = arrays
+            .chain(outs)
+            .chain(self.mask.iter().map(|mask| mask.shape()));
         let first = shapes.next()?;
         // The largest element: whatever is made of this shape fits into memory.
         (shapes.all(|shape| shape == first) && checked_size(first, 16).is_ok())
@@ -642,12 +702,7 @@ fn clash<'s>(
 }
 
 /// A call whose arguments and results are converted inside the kernel, element by element.
-fn casting_call(
-    name: String,
-    types: &CallTypes,
-    from: &[DType],
-    outputs: &[DType],
-) -> FusedExpr {
+fn casting_call(name: String, types: &CallTypes, from: &[DType], outputs: &[DType]) -> FusedExpr {
     let node = |op, args| FusedNode {
         op,
         args,

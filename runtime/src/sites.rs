@@ -46,11 +46,18 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    pub(crate) fn find(&self, key: &SiteKey) -> Option<Arc<Site>> {
+    /// The site whose key is this.
+    pub(crate) fn find(&self, key: &SiteKey) -> Option<&Arc<Site>> {
+        self.find_with(|known| known == key)
+    }
+
+    /// The first site whose key is wanted.
+    #[inline]
+    pub(crate) fn find_with(&self, wanted: impl Fn(&SiteKey) -> bool) -> Option<&Arc<Site>> {
         let mut place = &self.first;
         while let Some(entry) = place.get() {
-            if entry.key == *key {
-                return Some(entry.site.clone());
+            if wanted(&entry.key) {
+                return Some(&entry.site);
             }
             place = &entry.next;
         }
