@@ -356,3 +356,135 @@ fn integers_become_the_smallest_float() {
         assert_eq!(out[0].item().unwrap().to_f64(), 1.5);
     }
 }
+
+/// What a ufunc remembers of its calls belongs to the dtypes, the options and the engine of these calls.
+#[test]
+fn calls_remember_only_what_is_theirs() {
+    let text = "ufunc scaled<T: float>(a: T, b: T) -> T { a * b + a }";
+    let program = Arc::new(Program::compile(Source::new("t.k", text)).unwrap());
+    let f = Ufunc::new(&program, "scaled").unwrap();
+    let engine = |fast| {
+        Engine::new(EngineOptions {
+            fast,
+            ..Default::default()
+        })
+        .unwrap()
+    };
+    let (strict, fast) = (engine(false), engine(true));
+    // Fused, the product keeps the bits that the sum needs.
+    let value = 1.0 + f64::EPSILON;
+    let a = Array::from_vec(vec![value; 3], &[3]).unwrap();
+    let b = Array::from_vec(vec![-value; 3], &[3]).unwrap();
+    let args = [Arg::from(&a), Arg::from(&b)];
+    for _ in 0..3 {
+        for (engine, wanted) in [
+            (&strict, value * -value + value),
+            (&fast, value.mul_add(-value, value)),
+        ] {
+            let got = f.call(engine, &args).unwrap();
+            assert_eq!(got[0].to_vec::<f64>().unwrap(), [wanted; 3]);
+        }
+        let halves = [a.cast(DType::F32).unwrap(), b.cast(DType::F32).unwrap()];
+        let halves = [Arg::from(&halves[0]), Arg::from(&halves[1])];
+        let got = f.call(&strict, &halves).unwrap();
+        assert_eq!(got[0].dtype(), DType::F32);
+        // A rule that forbids what an earlier call was permitted.
+        let mut outs = [Array::zeros(DType::F32, &[3]).unwrap()];
+        f.on(&strict).out(&mut outs).call(&args).unwrap();
+        let refused = f.on(&strict).out(&mut outs).casting(Casting::Safe);
+        assert!(refused.call(&args).is_err());
+        let masked = f
+            .on(&strict)
+            .where_(&Array::from_vec(vec![false; 3], &[3]).unwrap());
+        assert_eq!(
+            masked.call(&args).unwrap()[0].to_vec::<f64>().unwrap(),
+            [0.0; 3]
+        );
+        // Shapes are not remembered.
+        let wide = a.broadcast_to(&[2, 3]).unwrap();
+        let got = f.call(&strict, &[Arg::from(&wide), Arg::from(&b)]).unwrap();
+        assert_eq!(got[0].shape(), [2, 3]);
+        let two = Array::zeros(DType::F64, &[2]).unwrap();
+        assert!(f.call(&strict, &[Arg::from(&two), Arg::from(&b)]).is_err());
+    }
+}
+
+/// Rows too short for runs of their own, which repeat, stay, or are strided; with ends that fill no vector.
+#[test]
+fn short_rows_of_every_kind() {
+    let program = Arc::new(
+        Program::compile(Source::new(
+            "t.k",
+            "ufunc f(a: i32, b: i32) -> i32 { a * 7 + b }",
+        ))
+        .unwrap(),
+    );
+    let f = Ufunc::new(&program, "f").unwrap();
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let numbers = |n: usize| Array::from_vec((0..n as i32).collect(), &[n]).unwrap();
+    for (rows, columns) in [
+        (700, 3),
+        (513, 10),
+        (300, 17),
+        (41, 255),
+        (2100, 1),
+        (33, 64),
+    ] {
+        let shape = [rows, columns];
+        let x = numbers(rows * columns).reshape(&shape).unwrap();
+        let row = numbers(columns);
+        let column = numbers(rows).reshape(&[rows, 1]).unwrap();
+        let turned = numbers(rows * columns)
+            .reshape(&[columns, rows])
+            .unwrap()
+            .transpose();
+        let wide = numbers(rows * columns * 2)
+            .reshape(&[rows, 2 * columns])
+            .unwrap();
+        let every_second = wide
+            .slice(&[
+                SliceIndex::ALL,
+                SliceIndex::Range {
+                    start: None,
+                    end: None,
+                    step: 2,
+                },
+            ])
+            .unwrap();
+        for (name, y) in [
+            ("row", &row),
+            ("column", &column),
+            ("turned", &turned),
+            ("every second", &every_second),
+        ] {
+            for (a, b) in [(&x, y), (y, &x), (y, y)] {
+                let got = f.call(&engine, &[Arg::from(a), Arg::from(b)]).unwrap();
+                let of = |array: &Array| {
+                    let shape = got[0].shape();
+                    array.broadcast_to(shape).unwrap().to_vec::<i32>().unwrap()
+                };
+                let wanted: Vec<i32> = of(a).iter().zip(of(b)).map(|(a, b)| a * 7 + b).collect();
+                assert_eq!(got[0].to_vec::<i32>().unwrap(), wanted, "{name} {shape:?}");
+                // Into an output that is strided itself.
+                let mut outs = [Array::zeros(DType::I32, &[rows, 2 * columns])
+                    .unwrap()
+                    .slice(&[
+                        SliceIndex::ALL,
+                        SliceIndex::Range {
+                            start: None,
+                            end: None,
+                            step: 2,
+                        },
+                    ])
+                    .unwrap()];
+                if got[0].shape() == shape {
+                    f.on(&engine)
+                        .out(&mut outs)
+                        .call(&[Arg::from(a), Arg::from(b)])
+                        .unwrap();
+                    assert_eq!(outs[0].to_vec::<i32>().unwrap(), wanted, "{name} {shape:?}");
+                }
+            }
+        }
+    }
+}
