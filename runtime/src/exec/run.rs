@@ -156,18 +156,19 @@ impl Execution<'_> {
         }
         if self.copies_out {
             for (param, arg) in self.params.iter().zip(&frame.args) {
-                // SAFETY: the caller's promise; the block's elements are at the argument. The memory given
-                // has room for the complex numbers of the block.
                 match param.feed {
-                    Feed::Copy if param.mode != ArrayMode::In => unsafe {
-                        scatter(&self.nest, cursor, (*arg, param.dtype), n, param.place());
-                    },
-                    Feed::GivenPart => unsafe {
+                    Feed::Copy if param.mode != ArrayMode::In => {
+                        let from = (arg.cast_const(), param.dtype);
+                        // SAFETY: the caller's promise; the block's elements are at the argument.
+                        unsafe { scatter(&self.nest, cursor, from, n, param.place()) };
+                    }
+                    Feed::GivenPart => {
                         let size = param.dtype.size();
                         let place = given(2 * size).wrapping_add(param.offset);
                         let from = (arg.cast_const(), size as isize);
-                        copy_block(size, from, (place, 2 * size as isize), n);
-                    },
+                        // SAFETY: as above; the memory given has room for the complex numbers of the block.
+                        unsafe { copy_block(size, from, (place, 2 * size as isize), n) };
+                    }
                     _ => {}
                 }
             }
