@@ -265,6 +265,11 @@ impl Bench {
                 self.versus(&title, &setup, "np.add(x, y)", |engine| {
                     f.call(engine, &args).expect("a call");
                 });
+                let title = format!("add {dtype} of {n} and a number");
+                let half = [args[0].clone(), Arg::from(0.5)];
+                self.versus(&title, &setup, "np.add(x, 0.5)", |engine| {
+                    f.call(engine, &half).expect("a call");
+                });
                 let out = Array::zeros(dtype, &shape).expect("an array");
                 let title = format!("add {dtype} of {n} out");
                 self.call(&title, &setup, "np.add(x, y, out=z)", "add", &args, out);

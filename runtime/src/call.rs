@@ -8,7 +8,7 @@ use crate::launch::{Input, Output};
 use crate::nest::Few;
 use crate::resolve::{ArgType, Overrides, forbidden, of_outputs, parse_signature, resolve_call};
 use crate::sites::{Site, SiteKey};
-use crate::ufunc::{Arg, Literal, Ufunc};
+use crate::ufunc::{Arg, Ufunc};
 use crate::{Array, KernelSpec, Result, RuntimeError};
 use kjit_ir::{DType, FusedExpr, FusedNode, FusedOp, Loc, Signature};
 use std::sync::Arc;
@@ -222,7 +222,9 @@ impl<'a> UfuncCall<'a> {
         let type_of = |arg: &Arg| match arg {
             Arg::Array(array) => Some(ArgType::Typed(array.dtype())),
             Arg::Out(0) => out_dtype.map(ArgType::Typed),
-            Arg::Int(_) | Arg::Float(_) | Arg::Out(_) => None,
+            Arg::Int(_) => Some(ArgType::Weak(WeakKind::Int)),
+            Arg::Float(_) => Some(ArgType::Weak(WeakKind::Float)),
+            Arg::Out(_) => None,
         };
         let site = self.ufunc.sites().find_with(|key| {
             key.engine == self.engine.number()
@@ -237,10 +239,20 @@ impl<'a> UfuncCall<'a> {
                     .zip(args)
                     .all(|(known, arg)| type_of(arg) == Some(*known))
         })?;
+        // One for each argument that is a literal; no memory where there is none.
+        let mut literals: Vec<Array> = Vec::new();
+        for (n, arg) in args.iter().enumerate() {
+            if matches!(arg, Arg::Int(_) | Arg::Float(_)) {
+                let to = site.types.inputs[n];
+                literals.extend(self.ufunc.literal_argument(n, arg, to, self.casting).ok()?);
+            }
+        }
         let inputs = || {
-            args.iter().map(|arg| match arg {
-                Arg::Array(array) => Input::Array(array),
-                _ => Input::Out(0),
+            let mut literals = literals.iter();
+            args.iter().filter_map(move |arg| match arg {
+                Arg::Array(array) => Some(Input::Array(array)),
+                Arg::Out(_) => Some(Input::Out(0)),
+                Arg::Int(_) | Arg::Float(_) => literals.next().map(Input::Array),
             })
         };
         if let Some(out) = &mut out {
@@ -407,14 +419,7 @@ impl<'a> UfuncCall<'a> {
 
     /// An argument that is a literal, as an array of the parameter's dtype.
     pub(crate) fn literal(&self, n: usize, arg: &Arg, to: DType) -> Result<Option<Array>> {
-        let parameter = &self.ufunc.signature().inputs[n].0;
-        let literal = match arg {
-            Arg::Int(value) => Literal::Int(*value),
-            Arg::Float(value) => Literal::Float(*value),
-            Arg::Array(_) | Arg::Out(_) => return Ok(None),
-        };
-        let array = self.ufunc.literal(parameter, literal, to, self.casting)?;
-        Ok(Some(array))
+        self.ufunc.literal_argument(n, arg, to, self.casting)
     }
 
     fn elementwise(

@@ -166,6 +166,23 @@ impl Ufunc {
         &self.program
     }
 
+    /// The 0-d array that argument `n` becomes for a dtype, if it is a literal.
+    pub(crate) fn literal_argument(
+        &self,
+        n: usize,
+        arg: &Arg,
+        to: DType,
+        casting: Casting,
+    ) -> Result<Option<Array>> {
+        let literal = match arg {
+            Arg::Int(value) => Literal::Int(*value),
+            Arg::Float(value) => Literal::Float(*value),
+            Arg::Array(_) | Arg::Out(_) => return Ok(None),
+        };
+        let parameter = &self.signature.inputs[n].0;
+        self.literal(parameter, literal, to, casting).map(Some)
+    }
+
     /// The 0-d array that a literal becomes for a parameter of a dtype.
     pub(crate) fn literal(
         &self,
@@ -192,25 +209,34 @@ impl Ufunc {
             Literal::Int(value) if to == DType::Bool && casting == Casting::Unsafe => {
                 Ok(Array::scalar(Scalar::bool(value != 0)))
             }
-            Literal::Float(value) if !to.is_float() && !to.is_complex() => {
-                // Permitted by the casting rule, or refused before this.
-                Array::scalar(Scalar::f64(value)).cast(to)
-            }
             Literal::Int(_) | Literal::Float(_) => {
-                let (value, text) = match literal {
-                    Literal::Int(value) => (value as f64, value.to_string()),
-                    Literal::Float(value) => (value, format!("{value:?}")),
+                let value = match literal {
+                    Literal::Int(value) => value as f64,
+                    Literal::Float(value) => value,
                 };
-                let wide = Array::scalar(Scalar::f64(value));
-                let array = wide.cast(to)?;
-                // What overflows comes back as an infinity.
-                if value.is_finite() && array.cast(DType::F64)?.item()?.to_f64().is_infinite() {
+                let text = || match literal {
+                    Literal::Int(value) => value.to_string(),
+                    Literal::Float(value) => format!("{value:?}"),
+                };
+                let part = to.part().unwrap_or(to);
+                let re = match part {
+                    DType::F16 => Scalar::f16(value),
+                    DType::F32 => Scalar::f32(value as f32),
+                    DType::F64 => Scalar::f64(value),
+                    // Permitted by the casting rule, or refused before this.
+                    _ => return Array::scalar(Scalar::f64(value)).cast(to),
+                };
+                if value.is_finite() && re.to_f64().is_infinite() {
                     return Err(unfit(
-                        &text,
+                        &text(),
                         &format!("use a number that {to} can hold, or arrays of f64"),
                     ));
                 }
-                Ok(array)
+                let scalar = match to.is_complex() {
+                    true => Scalar::complex(re, Scalar::zero(part)),
+                    false => Some(re),
+                };
+                Ok(Array::scalar(scalar.unwrap_or(re)))
             }
         }
     }
