@@ -58,7 +58,7 @@ pub enum Form {
 }
 
 /// A function: scalar code with parameters and results, or (when `arrays` is not empty) a kernel.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Function {
     /// Name in the source, with the dtypes of an instance: `saxpy.f32`.
     pub name: String,
@@ -311,7 +311,7 @@ pub struct Loc {
 }
 
 /// A block: parameters (of the entry block and of loop bodies) and instructions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct BlockData {
     /// Parameters; in a loop body these are the carried values.
     pub params: Vec<Value>,
@@ -320,7 +320,7 @@ pub struct BlockData {
 }
 
 /// An instruction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InstData {
     /// Operation.
     pub op: Opcode,
@@ -358,7 +358,7 @@ pub enum Imm {
 }
 
 /// A value: its type and where it comes from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ValueData {
     /// Type.
     pub ty: Type,
@@ -367,7 +367,7 @@ pub struct ValueData {
 }
 
 /// Where a value is defined.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ValueDef {
     /// Result number `1` of an instruction.
     Result(Inst, u32),

@@ -15,6 +15,9 @@ pub struct WgslOptions {
     pub features: Features,
     /// Loop iterations an invocation may run before the device stops it; `None` where it never does.
     pub loop_limit: Option<u32>,
+    /// Where iterations are limited: repeat the bodies of innermost loops, so that an iteration of the shader's
+    /// loop is many of the kernel's. For kernels that ran into the limit without.
+    pub unroll: bool,
     /// In a reduction: how many of the axes, the first ones, are those of the outputs.
     pub kept: usize,
 }
@@ -28,6 +31,7 @@ impl Default for WgslOptions {
             workgroup: 256,
             features: Features::default(),
             loop_limit: None,
+            unroll: false,
             kept: 0,
         }
     }

@@ -257,6 +257,45 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 }
 
 #[test]
+fn innermost_loops_are_repeated_for_kernels_that_ran_into_the_limit() {
+    let options = |unroll| WgslOptions {
+        loop_limit: Some(65000),
+        unroll,
+        ..WgslOptions::default()
+    };
+    let text = |unroll| {
+        let shader = emit(&collatz(Access::Contiguous), &options(unroll)).unwrap();
+        validate(&shader);
+        shader.source
+    };
+    let count = |text: &str, what: &str| text.matches(what).count();
+    let (plain, unrolled) = (text(false), text(true));
+    // One loop, one count, and many rounds of it.
+    assert_eq!(count(&unrolled, "loop {"), count(&plain, "loop {"));
+    assert_eq!(
+        count(&unrolled, "iterations = "),
+        count(&plain, "iterations = ")
+    );
+    assert!(
+        count(&unrolled, "break;") > 10 * count(&plain, "break;"),
+        "{unrolled}"
+    );
+    assert_eq!(count(&unrolled, "continue;"), count(&plain, "continue;"));
+    // A device that stops nothing has no use for it.
+    let free = WgslOptions {
+        unroll: true,
+        ..WgslOptions::default()
+    };
+    let free = emit(&collatz(Access::Contiguous), &free).unwrap().source;
+    assert_eq!(
+        free,
+        emit(&collatz(Access::Contiguous), &WgslOptions::default())
+            .unwrap()
+            .source
+    );
+}
+
+#[test]
 fn loops_are_counted_where_the_device_stops_them() {
     let limited = WgslOptions {
         loop_limit: Some(65000),

@@ -1,5 +1,6 @@
 //! gufunc-form kernels: invocations are the elements of the loop dimensions, promoted loops included.
 
+use super::launch::{Mode, is_loop_limit};
 use super::operand::{Memory, Nest, Operand, place, place_all, span};
 use super::{Device, copy_kernel, launch};
 use crate::broadcast::checked_size;
@@ -73,32 +74,47 @@ impl Device {
         let start = Instant::now();
         let placed_inputs = place_all(&self.0, inputs, &|n| full(reads[n].1))?;
         stats.transfer += start.elapsed();
-        let mut results = Vec::with_capacity(outs.len());
-        for (out, (_, param, _)) in outs.iter().zip(&writes) {
-            results.push(self.initial(out, &full(param), stats)?);
-        }
-        let mut placed: Vec<Option<Operand>> = vec![None; first.arrays.len()];
-        for ((array, _, _), operand) in reads.iter().zip(placed_inputs) {
-            placed[*array] = Some(operand);
-        }
-        for ((array, param, _), result) in writes.iter().zip(&results) {
-            placed[*array] = Some(place(&self.0, result, &full(param))?);
-        }
-        for kernel in kernels {
-            let loops = loop_extents(kernel, extents);
-            let shape: Vec<usize> = loop_shape.iter().copied().chain(loops).collect();
-            if shape.contains(&0) {
-                continue;
+        let run = |mode: Mode, stats: &mut Stats| {
+            let mut results = Vec::with_capacity(outs.len());
+            for (out, (_, param, _)) in outs.iter().zip(&writes) {
+                results.push(self.initial(out, &full(param), stats)?);
             }
-            let operands = (kernel.arrays.iter().enumerate())
-                .map(|(k, param)| {
-                    let argument = placed.get(argument(kernel, k)).and_then(Option::as_ref);
-                    moved(kernel, param, argument, loop_shape, extents)
-                })
-                .collect::<Result<Vec<Operand>>>()?;
-            let nest = Nest::over(&shape, operands, 0);
-            launch::gufunc(&self.0, kernel, nest, &dims, fast, stats)?;
-        }
+            let mut placed: Vec<Option<Operand>> = vec![None; first.arrays.len()];
+            for ((array, _, _), operand) in reads.iter().zip(&placed_inputs) {
+                placed[*array] = Some(operand.clone());
+            }
+            for ((array, param, _), result) in writes.iter().zip(&results) {
+                placed[*array] = Some(place(&self.0, result, &full(param))?);
+            }
+            for kernel in kernels {
+                let loops = loop_extents(kernel, extents);
+                let shape: Vec<usize> = loop_shape.iter().copied().chain(loops).collect();
+                if shape.contains(&0) {
+                    continue;
+                }
+                let operands = (kernel.arrays.iter().enumerate())
+                    .map(|(k, param)| {
+                        let argument = placed.get(argument(kernel, k)).and_then(Option::as_ref);
+                        moved(kernel, param, argument, loop_shape, extents)
+                    })
+                    .collect::<Result<Vec<Operand>>>()?;
+                let nest = Nest::over(&shape, operands, 0);
+                launch::gufunc(&self.0, kernel, nest, &dims, mode, stats)?;
+            }
+            Ok(results)
+        };
+        let mode = Mode::from(fast);
+        let results = match run(mode, stats) {
+            // From the start, for outputs may be read as well.
+            Err(e) if is_loop_limit(&e) => run(
+                Mode {
+                    unroll: true,
+                    ..mode
+                },
+                stats,
+            )?,
+            results => results?,
+        };
         stats.bytes_read += inputs.iter().map(|a| a.nbytes() as u64).sum::<u64>();
         stats.bytes_written += results.iter().map(|a| a.nbytes() as u64).sum::<u64>();
         Ok(results)

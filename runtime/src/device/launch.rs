@@ -4,8 +4,8 @@
 use super::Shared;
 use super::buffer::DeviceBuffer;
 use super::operand::{Nest, Operand};
-use super::shader::Pipeline;
-use crate::{Array, Result, RuntimeError, Stats};
+use super::shader::Compiled;
+use crate::{Array, ErrorKind, Result, RuntimeError, Stats};
 use kjit_driver::CompileError;
 use kjit_driver::wgsl::{ParamsLayout, ReduceParams, Shader, WgslOptions};
 use kjit_ir::target::BackendError;
@@ -75,9 +75,22 @@ pub(super) fn elementwise(
     stats: &mut Stats,
 ) -> Result<()> {
     let operands = in_order(kernel);
-    let mut launch = Launch::new(shared, kernel, nest, operands, None, fast, stats)?;
+    let mode = Mode::from(fast);
+    let mut launch = Launch::new(shared, kernel, nest, operands, None, mode, stats)?;
     launch.base = base;
-    launch.run_windows(stats)
+    match launch.run_windows(stats) {
+        // Outputs are written only, so the kernel can run again.
+        Err(e) if is_loop_limit(&e) => {
+            let mode = Mode {
+                unroll: true,
+                ..mode
+            };
+            let (nest, operands) = (&launch.nest, &launch.operands);
+            launch.compiled = compile(shared, kernel, nest, operands, None, mode, stats)?;
+            launch.run_windows(stats)
+        }
+        result => result,
+    }
 }
 
 /// Runs a gufunc-form kernel, whose operands are its array parameters, one each.
@@ -86,21 +99,46 @@ pub(super) fn gufunc(
     kernel: &Function,
     nest: Nest,
     dims: &[u32],
-    fast: bool,
+    mode: Mode,
     stats: &mut Stats,
 ) -> Result<()> {
     let operands = (0..kernel.arrays.len()).map(Some).collect();
-    let mut launch = Launch::new(shared, kernel, nest, operands, None, fast, stats)?;
+    let mut launch = Launch::new(shared, kernel, nest, operands, None, mode, stats)?;
     launch.dims = dims.to_vec();
     launch.run_windows(stats)
+}
+
+/// How a shader is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Mode {
+    /// With contraction, reassociation and approximate functions.
+    pub(super) fast: bool,
+    /// With many rounds of an innermost loop in one iteration, on a device that limits iterations.
+    pub(super) unroll: bool,
+}
+
+impl From<bool> for Mode {
+    fn from(fast: bool) -> Mode {
+        Mode {
+            fast,
+            unroll: false,
+        }
+    }
+}
+
+/// What a launch fails with whose loops the device stops.
+const LOOP_LIMIT: &str = "a loop runs longer than device";
+
+/// Has a device stopped a loop?
+pub(super) fn is_loop_limit(error: &RuntimeError) -> bool {
+    error.kind == ErrorKind::Limit && error.message.starts_with(LOOP_LIMIT)
 }
 
 /// A shader and what it runs over.
 pub(super) struct Launch<'a> {
     shared: &'a Arc<Shared>,
     kernel: &'a Function,
-    pub(super) shader: Shader,
-    pipeline: Arc<Pipeline>,
+    compiled: Arc<Compiled>,
     pub(super) nest: Nest,
     /// For each array parameter, the operand it is.
     operands: Vec<Option<usize>>,
@@ -141,55 +179,23 @@ impl<'a> Launch<'a> {
         nest: Nest,
         operands: Vec<Option<usize>>,
         combine: Option<&Function>,
-        fast: bool,
+        mode: Mode,
         stats: &mut Stats,
     ) -> Result<Launch<'a>> {
-        let start = Instant::now();
-        let access = |(array, param): (usize, &ArrayParam)| -> Access {
-            let operand = match param.part {
-                // The first part is the one that is known.
-                Part::Im => operands.get(array.wrapping_sub(1)).copied().flatten(),
-                _ => operands[array],
-            };
-            match operand.and_then(|n| nest.operands.get(n)) {
-                Some(o) if o.access == Access::Uniform && param.mode != ArrayMode::In => {
-                    Access::Strided
-                }
-                Some(o) => o.access,
-                None => Access::Contiguous,
-            }
-        };
-        let access: Vec<Access> = kernel.arrays.iter().enumerate().map(access).collect();
-        let strided = access.contains(&Access::Strided);
-        if strided && nest.size > u32::MAX as usize {
-            return Err(RuntimeError::limit(format!(
-                "{} elements are too many for views that are not contiguous on device {}",
-                nest.size, shared.name
-            ))
-            .help("make the arrays contiguous, or use target cpu or parallel"));
-        }
-        let options = WgslOptions {
-            rank: if strided { nest.shape.len() } else { 1 },
-            kept: nest.kept,
-            ..shared.shader_options(fast)
-        };
-        let shader = match combine {
-            None => kjit_driver::compile_wgsl(kernel, &access, &options),
-            Some(combine) => kjit_driver::compile_wgsl_leaves(kernel, &access, combine, &options),
-        };
-        let shader = shader.map_err(|e| shared.not_compiled(e))?;
-        stats.compile += start.elapsed();
-        let pipeline = shared.pipeline(&shader, stats)?;
+        let compiled = compile(shared, kernel, &nest, &operands, combine, mode, stats)?;
         Ok(Launch {
             shared,
             kernel,
-            shader,
-            pipeline,
+            compiled,
             nest,
             operands,
             base: 0,
             dims: Vec::new(),
         })
+    }
+    /// The shader that is launched.
+    pub(super) fn shader(&self) -> &Shader {
+        &self.compiled.shader
     }
 
     /// The shader of a reduction's passes over partial results.
@@ -199,16 +205,11 @@ impl<'a> Launch<'a> {
         fast: bool,
         stats: &mut Stats,
     ) -> Result<Launch<'a>> {
-        let start = Instant::now();
-        let shader = kjit_driver::compile_wgsl_tree(combine, &shared.shader_options(fast))
-            .map_err(|e| shared.not_compiled(e))?;
-        stats.compile += start.elapsed();
-        let pipeline = shared.pipeline(&shader, stats)?;
+        let options = shared.shader_options(fast);
         Ok(Launch {
             shared,
             kernel: combine,
-            shader,
-            pipeline,
+            compiled: shared.compiled((None, Some(combine), &options), stats)?,
             nest: Nest::over(&[1], Vec::new(), 0),
             operands: Vec::new(),
             base: 0,
@@ -239,11 +240,11 @@ impl<'a> Launch<'a> {
             .step_by(window)
             .map(|first| {
                 let n = window.min(size - first);
-                let workgroup = self.shader.workgroup as u64;
+                let workgroup = self.shader().workgroup as u64;
                 Dispatch {
                     first,
                     n,
-                    groups: self.shader.invocations(n as u64).div_ceil(workgroup),
+                    groups: self.shader().invocations(n as u64).div_ceil(workgroup),
                     reduce: None,
                     partials: Vec::new(),
                 }
@@ -255,13 +256,13 @@ impl<'a> Launch<'a> {
     /// Launches. Kernels that report are waited for; others are in the queue afterwards.
     pub(super) fn run(&self, dispatches: &[Dispatch], stats: &mut Stats) -> Result<()> {
         let start = Instant::now();
-        let status = match self.shader.status_binding {
+        let status = match self.shader().status_binding {
             Some(_) => Some(self.shared.allocate(8)?),
             None => None,
         };
         let mut params = Vec::new();
         for dispatch in dispatches {
-            params.push(self.shared.allocate(self.shader.params.words * 4)?);
+            params.push(self.shared.allocate(self.shader().params.words * 4)?);
             debug_assert!(dispatch.first % WINDOW_GRAIN == 0);
         }
         self.shared.guarded("running a kernel", || {
@@ -274,7 +275,7 @@ impl<'a> Launch<'a> {
             }
             {
                 let mut pass = encoder.begin_compute_pass(&Default::default());
-                pass.set_pipeline(&self.pipeline.pipeline);
+                pass.set_pipeline(&self.compiled.pipeline.pipeline);
                 for (dispatch, params) in dispatches.iter().zip(&params) {
                     let group = self.bind(dispatch, params, status.as_ref())?;
                     pass.set_bind_group(0, &group, &[]);
@@ -316,7 +317,7 @@ impl<'a> Launch<'a> {
         params: &DeviceBuffer,
         status: Option<&DeviceBuffer>,
     ) -> Result<wgpu::BindGroup> {
-        let layout = &self.shader.params;
+        let layout = &self.shader().params;
         let mut words = vec![0u32; layout.words];
         words[ParamsLayout::N] = dispatch.n as u32;
         words[ParamsLayout::FIRST] = dispatch.first as u32;
@@ -337,7 +338,7 @@ impl<'a> Launch<'a> {
             &mut dispatch.reduce.iter().flatten().copied(),
         );
         let mut bindings: Vec<(u32, Binding)> = Vec::new();
-        for array in &self.shader.arrays {
+        for array in &self.shader().arrays {
             let operand = self.operands[array.array]
                 .and_then(|n| self.nest.operands.get(n))
                 .ok_or_else(|| RuntimeError::internal("a kernel's array is no operand"))?;
@@ -369,8 +370,11 @@ impl<'a> Launch<'a> {
         for (at, buffer) in &dispatch.partials {
             bindings.push((*at, whole(buffer, buffer.size())));
         }
-        bindings.push((self.shader.params_binding, whole(params, layout.words * 4)));
-        if let (Some(at), Some(buffer)) = (self.shader.status_binding, status) {
+        bindings.push((
+            self.shader().params_binding,
+            whole(params, layout.words * 4),
+        ));
+        if let (Some(at), Some(buffer)) = (self.shader().status_binding, status) {
             bindings.push((at, whole(buffer, 8)));
         }
         self.shared
@@ -392,7 +396,7 @@ impl<'a> Launch<'a> {
             .device
             .create_bind_group(&wgpu::BindGroupDescriptor {
                 label: None,
-                layout: &self.pipeline.layout,
+                layout: &self.compiled.pipeline.layout,
                 entries: &entries,
             }))
     }
@@ -451,9 +455,10 @@ impl<'a> Launch<'a> {
         };
         if word(1) != 0 {
             return Err(RuntimeError::limit(format!(
-                "a loop runs longer than device {} allows: it stops all loops of an element after {} iterations",
+                "{LOOP_LIMIT} {} allows: it stops all loops of an element after {} iterations, each with up to 64 \
+                 rounds of an innermost loop",
                 self.shared.name,
-                self.shared.loop_limit.unwrap_or(u32::MAX) / self.shader.elements_per_invocation
+                self.shared.loop_limit.unwrap_or(u32::MAX) / self.shader().elements_per_invocation
             ))
             .help("use target cpu or parallel"));
         }
@@ -467,21 +472,64 @@ impl<'a> Launch<'a> {
     }
 }
 
+/// The shader of a kernel for its operands.
+fn compile(
+    shared: &Shared,
+    kernel: &Function,
+    nest: &Nest,
+    operands: &[Option<usize>],
+    combine: Option<&Function>,
+    mode: Mode,
+    stats: &mut Stats,
+) -> Result<Arc<Compiled>> {
+    let access = |(array, param): (usize, &ArrayParam)| -> Access {
+        let operand = match param.part {
+            // The first part is the one that is known.
+            Part::Im => operands.get(array.wrapping_sub(1)).copied().flatten(),
+            _ => operands[array],
+        };
+        match operand.and_then(|n| nest.operands.get(n)) {
+            Some(o) if o.access == Access::Uniform && param.mode != ArrayMode::In => {
+                Access::Strided
+            }
+            Some(o) => o.access,
+            None => Access::Contiguous,
+        }
+    };
+    let access: Vec<Access> = kernel.arrays.iter().enumerate().map(access).collect();
+    let strided = access.contains(&Access::Strided);
+    if strided && nest.size > u32::MAX as usize {
+        return Err(RuntimeError::limit(format!(
+            "{} elements are too many for views that are not contiguous on device {}",
+            nest.size, shared.name
+        ))
+        .help("make the arrays contiguous, or use target cpu or parallel"));
+    }
+    let options = WgslOptions {
+        rank: if strided { nest.shape.len() } else { 1 },
+        kept: nest.kept,
+        unroll: mode.unroll,
+        ..shared.shader_options(mode.fast)
+    };
+    shared.compiled((Some((kernel, &access)), combine, &options), stats)
+}
+
 impl Shared {
     /// What every shader for this device has in common.
-    fn shader_options(&self, fast: bool) -> WgslOptions {
+    pub(super) fn shader_options(&self, fast: bool) -> WgslOptions {
         WgslOptions {
             fast,
             strict: self.strict,
             rank: 1,
             kept: 0,
+            unroll: false,
             features: self.features,
             loop_limit: self.loop_limit,
             workgroup: 256.min(self.limits.max_compute_invocations_per_workgroup),
         }
     }
 
-    fn not_compiled(&self, error: CompileError) -> RuntimeError {
+    pub(super) fn not_compiled(&self, error: CompileError) -> RuntimeError {
         match error {
             CompileError::Backend(BackendError::Unsupported(what)) => {
                 RuntimeError::dtype(format!("device {} cannot run this: {what}", self.name))

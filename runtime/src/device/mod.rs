@@ -74,6 +74,7 @@ struct Shared {
     pool: buffer::Pool,
     backlog: backlog::Backlog,
     pipelines: shader::PipelineCache,
+    shaders: shader::ShaderCache,
 }
 
 impl Device {
@@ -133,6 +134,7 @@ impl Device {
                 pool: buffer::Pool::default(),
                 backlog: backlog::Backlog::default(),
                 pipelines: shader::PipelineCache::default(),
+                shaders: shader::ShaderCache::default(),
             })))
         })
     }

@@ -147,7 +147,15 @@ impl Device {
         let shared = &self.0;
         let outer = goes_along_outputs(&nest, m);
         let operands = inputs_in_order(map);
-        let leaves = Launch::new(shared, map, nest, operands, Some(combine), fast, stats)?;
+        let leaves = Launch::new(
+            shared,
+            map,
+            nest,
+            operands,
+            Some(combine),
+            fast.into(),
+            stats,
+        )?;
         let window = match m {
             1 => leaves.window(),
             _ => usize::MAX,
@@ -171,7 +179,7 @@ impl Device {
             m.saturating_mul(blocks.saturating_mul(across).max(1))
                 .saturating_mul(2),
         )?;
-        let dtypes: Vec<DType> = leaves.shader.partials.iter().map(|p| p.dtype).collect();
+        let dtypes: Vec<DType> = leaves.shader().partials.iter().map(|p| p.dtype).collect();
         let allocate = |blocks: usize| -> Result<Vec<super::DeviceBuffer>> {
             let buffer = |d: &DType| shared.allocate(m * blocks * d.size());
             dtypes.iter().map(buffer).collect()
@@ -196,7 +204,7 @@ impl Device {
                     outer as u32,
                     word(first / (LEAF * across))?,
                 ]),
-                partials: bound(&leaves.shader.partials, &partials),
+                partials: bound(&leaves.shader().partials, &partials),
             });
         }
         leaves.run(&dispatches, stats)?;
@@ -207,8 +215,8 @@ impl Device {
                 let across = blocks.div_ceil(PARTIALS).next_power_of_two().min(most);
                 let left = blocks.div_ceil(across * PARTIALS);
                 let results = allocate(left)?;
-                let mut buffers = bound(&tree.shader.sources, &partials);
-                buffers.extend(bound(&tree.shader.partials, &results));
+                let mut buffers = bound(&tree.shader().sources, &partials);
+                buffers.extend(bound(&tree.shader().partials, &results));
                 let dispatch = Dispatch {
                     first: 0,
                     n: m * left,

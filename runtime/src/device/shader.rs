@@ -1,10 +1,12 @@
 //! From WGSL to a pipeline: checked by naga, turned into SPIR-V and patched where the adapter takes
-//! SPIR-V as it is. Pipelines are kept by text.
+//! SPIR-V as it is. Shaders are kept by the kernels they were made of, pipelines by text.
 
 use super::{Shared, spirv};
 use crate::{Result, RuntimeError, Stats};
-use kjit_driver::wgsl::{BindingMode, Shader, StrictMode};
-use rustc_hash::FxHashMap;
+use kjit_driver::wgsl::{BindingMode, Shader, StrictMode, WgslOptions};
+use kjit_ir::{Access, Function};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,6 +14,36 @@ use std::time::Instant;
 pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
     pub(super) pipeline: wgpu::ComputePipeline,
+}
+
+/// What a launch runs.
+pub(super) struct Compiled {
+    pub(super) shader: Shader,
+    pub(super) pipeline: Arc<Pipeline>,
+}
+
+/// What a shader is made of: a kernel with the access of its arrays, a kernel that combines two values (in
+/// leaves after the first one, or by itself in the passes above them), and options.
+pub(super) type Ingredients<'k> = (
+    Option<(&'k Function, &'k [Access])>,
+    Option<&'k Function>,
+    &'k WgslOptions,
+);
+
+/// The same, owned.
+type OwnIngredients = (
+    Option<(Function, Vec<Access>)>,
+    Option<Function>,
+    WgslOptions,
+);
+
+/// Shaders by what they were made of, so that a launch like an earlier one prints no text.
+#[derive(Default)]
+pub(super) struct ShaderCache(Mutex<FxHashMap<u64, Vec<(OwnIngredients, Arc<Compiled>)>>>);
+
+fn is_made_of((kernel, combine, options): &OwnIngredients, of: Ingredients) -> bool {
+    let kernel = kernel.as_ref().map(|(kernel, access)| (kernel, &**access));
+    (kernel, combine.as_ref(), options) == of
 }
 
 /// Pipelines that are kept. A program has a handful; a server that is sent programs must not grow.
@@ -22,6 +54,45 @@ const MAX_PIPELINES: usize = 1024;
 pub(super) struct PipelineCache(Mutex<FxHashMap<(String, bool), Arc<Pipeline>>>);
 
 impl Shared {
+    /// The shader made of some kernels, and its pipeline; both are made at most once.
+    pub(super) fn compiled(&self, of: Ingredients, stats: &mut Stats) -> Result<Arc<Compiled>> {
+        let key = FxBuildHasher.hash_one(of);
+        {
+            let cache = self.shaders.0.lock();
+            let cache = cache.unwrap_or_else(PoisonError::into_inner);
+            let found = cache.get(&key).into_iter().flatten();
+            if let Some((_, compiled)) = found.into_iter().find(|(made, _)| is_made_of(made, of)) {
+                return Ok(compiled.clone());
+            }
+        }
+        let start = Instant::now();
+        let (kernel, combine, options) = of;
+        let shader = match (kernel, combine) {
+            (Some((kernel, access)), None) => kjit_driver::compile_wgsl(kernel, access, options),
+            (Some((kernel, access)), Some(combine)) => {
+                kjit_driver::compile_wgsl_leaves(kernel, access, combine, options)
+            }
+            (None, Some(combine)) => kjit_driver::compile_wgsl_tree(combine, options),
+            (None, None) => return Err(RuntimeError::internal("a shader of no kernel")),
+        };
+        let shader = shader.map_err(|e| self.not_compiled(e))?;
+        stats.compile += start.elapsed();
+        let pipeline = self.pipeline(&shader, stats)?;
+        let compiled = Arc::new(Compiled { shader, pipeline });
+        let own = (
+            kernel.map(|(kernel, access)| (kernel.clone(), access.to_vec())),
+            combine.cloned(),
+            options.clone(),
+        );
+        let cache = self.shaders.0.lock();
+        let mut cache = cache.unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= MAX_PIPELINES {
+            cache.clear();
+        }
+        cache.entry(key).or_default().push((own, compiled.clone()));
+        Ok(compiled)
+    }
+
     /// The pipeline of a shader, compiled at most once.
     pub(super) fn pipeline(&self, shader: &Shader, stats: &mut Stats) -> Result<Arc<Pipeline>> {
         let start = Instant::now();

@@ -374,26 +374,42 @@ fn long_loops_are_errors_where_the_device_stops_them() {
             )
             .unwrap();
         assert_eq!(total.as_int(), wanted.iter().map(|x| *x as i128).sum());
-        let long = Array::from_vec(vec![5, 40_000, 66_000], &[3]).unwrap();
-        let result = device.elementwise(
-            &counting(false),
-            &[long],
-            &[3],
-            &[DType::I32],
-            false,
-            &mut Stats::default(),
-        );
+        let count = |to: i32| {
+            let input = Array::from_vec(vec![5, 40_000, to], &[3]).unwrap();
+            let stats = &mut Stats::default();
+            let kernel = counting(false);
+            let results = device.elementwise(&kernel, &[input], &[3], &[DType::I32], false, stats);
+            results.map(|out| out[0].to_vec::<i32>().unwrap())
+        };
+        let sum = |to: i64| (to * (to + 1) / 2) as i32;
+        // Beyond the limit of iterations, but not of the rounds that iterations can have.
+        let wanted = |to: i64| vec![15, 800_020_000, sum(to)];
+        assert_eq!(count(1_000_000).unwrap(), wanted(1_000_000));
         match limit {
             Some(_) => {
-                let error = result.unwrap_err();
+                let error = count(5_000_000).unwrap_err();
                 assert_eq!(error.kind, ErrorKind::Limit);
                 assert!(error.help.is_some());
             }
-            None => assert_eq!(
-                result.unwrap()[0].to_vec::<i32>().unwrap()[..2],
-                [15, 800_020_000]
-            ),
+            None => assert_eq!(count(5_000_000).unwrap(), wanted(5_000_000)),
         }
+    }
+}
+
+#[test]
+fn a_launch_like_an_earlier_one_prints_no_shader() {
+    let device = patched();
+    let kernel = counting(true);
+    let input = Array::from_vec(vec![7; 9], &[9]).unwrap();
+    for (n, dtype) in [DType::U8, DType::U8].into_iter().enumerate() {
+        let mut stats = Stats::default();
+        // Another object with the same instructions.
+        let kernel = kernel.clone();
+        let inputs = std::slice::from_ref(&input);
+        device
+            .elementwise(&kernel, inputs, &[9], &[dtype], false, &mut stats)
+            .unwrap();
+        assert!(n == 0 || stats.compile.is_zero(), "{stats:?}");
     }
 }
 

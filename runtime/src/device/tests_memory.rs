@@ -176,7 +176,7 @@ fn launches_without_reports_are_not_waited_for() {
     );
     // What traps is waited for.
     let counted = counting(false);
-    let long = Array::from_vec(vec![70_000], &[1]).unwrap();
+    let long = Array::from_vec(vec![5_000_000], &[1]).unwrap();
     let stats = &mut Stats::default();
     let result = device.elementwise(&counted, &[long], &[1], &[DType::I32], false, stats);
     assert_eq!(result.is_err(), device.0.loop_limit.is_some());

@@ -13,6 +13,7 @@ ufunc sub<T: number>(a: T, b: T) -> T { a - b }
 ufunc least<T: number>(a: T, b: T) -> T { min(a, b) }
 ufunc prob<T: float>(a: T, b: T) -> T identity 0 { a + b - 0.001 * a * b }
 ufunc twice<T: number>(a: T) -> T { a + a }
+gufunc total<T: float>(x: [T; n]) -> (s: T) { s = 0.0; for i in 0..n { s += 0.1 * x[i]; } }
 ";
 
 fn engines() -> [Engine; 2] {
@@ -152,4 +153,40 @@ fn accumulate_reduceat_outer_and_at_are_the_hosts() {
             target
         }),
     );
+}
+
+/// A software driver leaves loops after 65535 iterations, without a word.
+#[test]
+fn folds_longer_than_a_driver_lets_loops_run() {
+    let (engines, mut rng) = (engines(), Rng(12));
+    let x = numbers(&mut rng, DType::F64, &[2, 70_000]);
+    let f = ufunc("sub");
+    let options = Reduce {
+        axis: Axis::One(1),
+        ..Reduce::default()
+    };
+    same(
+        "reduce",
+        engines
+            .each_ref()
+            .map(|e| f.reduce(e, &x, &options).unwrap()),
+    );
+    same(
+        "accumulate",
+        engines
+            .each_ref()
+            .map(|e| f.accumulate(e, &x, 1, None).unwrap()),
+    );
+    let zeros = Array::from_vec(vec![0i64; 70_000], &[70_000]).unwrap();
+    let at = |e: &Engine| {
+        let mut target = Array::from_vec(vec![1.0f64, 2.0], &[2]).unwrap();
+        f.at(e, &mut target, &zeros, Some(&Arg::Float(0.1)))
+            .unwrap();
+        target
+    };
+    same("at", engines.each_ref().map(at));
+    let rows = numbers(&mut rng, DType::F32, &[2, 1_000_000]);
+    let total = ufunc("total");
+    let sums = |e: &Engine| total.call(e, &[Arg::from(&rows)]).unwrap().remove(0);
+    same("a gufunc", engines.each_ref().map(sums));
 }

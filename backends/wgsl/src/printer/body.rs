@@ -16,6 +16,8 @@ pub(super) struct Exits {
     breaks: Vec<String>,
     /// Carried values of the innermost loop.
     carried: Vec<String>,
+    /// What starts again goes on behind the text of the loop's body.
+    falls_through: bool,
 }
 
 /// The text of `element` so far.
@@ -136,7 +138,9 @@ impl<'p, 'a> Body<'p, 'a> {
             }
             Opcode::Continue => {
                 self.assign(&exits.carried, &data.args);
-                self.line(format_args!("continue;"));
+                if !exits.falls_through {
+                    self.line(format_args!("continue;"));
+                }
                 Ok(())
             }
             Opcode::Break => {
@@ -468,24 +472,41 @@ impl<'p, 'a> Body<'p, 'a> {
             self.line(format_args!("var {name}: {ty} = {initial};"));
             carried.push(name);
         }
+        let exits = Exits {
+            yields: Vec::new(),
+            breaks,
+            carried,
+            falls_through: false,
+        };
+        let through = Exits {
+            falls_through: true,
+            ..exits.clone()
+        };
+        let copies = printer.plan.copies(printer.kernel, body);
         self.line(format_args!("loop {{"));
         self.depth += 1;
         self.count()?;
-        for (param, variable) in params.iter().zip(&carried) {
-            let name = names::value(*param);
-            self.line(format_args!("let {name} = {variable};"));
+        for _ in 1..copies {
+            self.line(format_args!("{{"));
+            self.depth += 1;
+            self.round(body, &through)?;
+            self.depth -= 1;
+            self.line(format_args!("}}"));
         }
-        self.block(
-            body,
-            &Exits {
-                yields: Vec::new(),
-                breaks,
-                carried,
-            },
-        )?;
+        self.round(body, &exits)?;
         self.depth -= 1;
         self.line(format_args!("}}"));
         Ok(())
+    }
+
+    /// A loop's body.
+    fn round(&mut self, body: Block, exits: &Exits) -> Result<(), BackendError> {
+        let params = &self.printer.kernel.block(body).params;
+        for (param, variable) in params.iter().zip(&exits.carried) {
+            let name = names::value(*param);
+            self.line(format_args!("let {name} = {variable};"));
+        }
+        self.block(body, exits)
     }
 
     /// Counts an iteration and leaves when there were too many. The results are wrong then, and the

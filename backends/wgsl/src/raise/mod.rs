@@ -42,6 +42,18 @@ pub struct Plan {
     pub budget: Option<Budget>,
     /// Invocations a workgroup.
     pub workgroup: u32,
+    /// Innermost loops are repeated in the text.
+    unroll: bool,
+}
+
+impl Plan {
+    /// How often the body of a loop stands in the text.
+    pub fn copies(&self, kernel: &Function, body: Block) -> usize {
+        match self.unroll && self.budget.is_some() {
+            true => budget::copies(kernel, body),
+            false => 1,
+        }
+    }
 }
 
 /// Takes the decisions for one kernel.
@@ -54,6 +66,7 @@ pub fn raise(kernel: &Function, options: &WgslOptions) -> Result<Plan, BackendEr
         elements,
         budget,
         workgroup,
+        unroll: options.unroll,
     })
 }
 
@@ -65,6 +78,7 @@ pub fn raise_reduced(kernel: &Function, options: &WgslOptions) -> Result<Plan, B
         elements: 1,
         budget: budget::reduction(kernel, options),
         workgroup: ReduceParams::WORKGROUP,
+        unroll: false,
     })
 }
 
