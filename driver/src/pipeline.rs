@@ -73,7 +73,8 @@ pub fn gufunc_kernels(
     options: CompileOptions,
 ) -> Result<Vec<Function>, CompileError> {
     let kernels = passes::promote_loops(&optimized(program, spec, options)?);
-    Ok(kernels.into_iter().map(passes::lower_numbers).collect())
+    let kernels = kernels.into_iter().map(passes::optimize_gufunc);
+    Ok(kernels.map(passes::lower_numbers).collect())
 }
 
 /// The kernel and its callees as the front end lowers them.

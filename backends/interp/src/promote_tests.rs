@@ -1,7 +1,9 @@
 //! Kernels that `promote_loops` made, run over their loops, against the kernel as it was.
 
+mod carry;
+
 use super::*;
-use kjit_ir::passes::{optimize, promote_loops, vectorize};
+use kjit_ir::passes::{optimize, optimize_gufunc, promote_loops, vectorize};
 use kjit_ir::{
     Access, ArrayMode, ArrayParam, DType, FunctionBuilder, Module, Opcode, Role, Trap, Type, Value,
 };
@@ -221,7 +223,8 @@ fn check(kernel: &Function, seed: u32) -> Vec<usize> {
             let (mut got, mut got_trap) = (start.clone(), 0);
             for promoted in &kernels {
                 let form = match order {
-                    Order::Along(1) => vectorize(promoted),
+                    Order::Along(1) => vectorize(&optimize_gufunc(promoted.clone())),
+                    Order::Along(2) => optimize_gufunc(promoted.clone()),
                     _ => promoted.clone(),
                 };
                 got_trap = got_trap.max(run(&form, &mut got, &extents, order));

@@ -181,7 +181,7 @@ fn steps_by(func: &Function, next: Value, param: Value, step: i128) -> bool {
 }
 
 /// Is the value defined in this block or below?
-fn defined_below(func: &Function, block: Block, value: Value) -> bool {
+pub(crate) fn defined_below(func: &Function, block: Block, value: Value) -> bool {
     let mut found = func.block(block).params.contains(&value);
     walk_block(func, block, &mut |_, inst| {
         let data = func.inst(inst);

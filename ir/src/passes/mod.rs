@@ -4,6 +4,7 @@
 //! whether it did. In debug builds every function is verified after every pass, so that a wrong pass is
 //! named. `KJIT_TIME=1` prints how long each pass took.
 
+pub mod carry_elements;
 pub mod const_fold;
 pub mod contract;
 pub mod cse;
@@ -23,6 +24,7 @@ mod pipeline;
 #[cfg(test)]
 mod tests;
 
+pub use carry_elements::carry_elements;
 pub use const_fold::const_fold;
 pub use contract::contract;
 pub use cse::cse;
@@ -35,7 +37,7 @@ pub use lower_complex::lower_complex;
 pub use lower_half::{half_as_u16, lower_half};
 pub use lower_returns::lower_returns;
 use pipeline::clean_up_vector_form;
-pub use pipeline::{ALL, Pass, lower_numbers, optimize, run_passes};
+pub use pipeline::{ALL, Pass, lower_numbers, optimize, optimize_gufunc, run_passes};
 pub use promote_loops::promote_loops;
 pub use simplify::simplify;
 pub use vectorize::vectorize;

@@ -1,6 +1,6 @@
 //! The pipelines: which passes run in which order, verified and timed.
 
-use super::{const_fold, contract, cse, dce, if_convert, inline, licm, simplify};
+use super::{carry_elements, const_fold, contract, cse, dce, if_convert, inline, licm, simplify};
 use crate::analysis::tree::compact;
 use crate::{DType, FuncRef, Function, Module};
 use std::sync::OnceLock;
@@ -19,6 +19,7 @@ pub const ALL: &[Pass] = &[
     ("if_convert", if_convert),
     ("dce", dce),
     ("contract", contract),
+    ("carry_elements", carry_elements),
 ];
 
 /// What every scalar-form kernel goes through after inlining.
@@ -58,6 +59,25 @@ pub fn optimize(module: &Module, root: FuncRef) -> Function {
     times.lap("compact");
     times.print(&func.name);
     func
+}
+
+/// What a gufunc kernel goes through whose loops have been promoted: only now is it known what its loops are.
+const GUFUNC: &[Pass] = &[
+    ("const_fold", const_fold),
+    ("simplify", simplify),
+    ("cse", cse),
+    ("contract", contract),
+    ("dce", dce),
+];
+
+/// A kernel that `promote_loops` gives, with elements of outputs in registers.
+pub fn optimize_gufunc(func: Function) -> Function {
+    let mut func = func;
+    if !run_passes(&mut func, &[("carry_elements", carry_elements)]) {
+        return func;
+    }
+    run_passes(&mut func, GUFUNC);
+    compact(&func)
 }
 
 /// What tidies up behind `lower_complex` and `lower_half`.

@@ -37,9 +37,12 @@ type OwnIngredients = (
     WgslOptions,
 );
 
+/// A shader that was made.
+type Made = (OwnIngredients, Arc<Compiled>);
+
 /// Shaders by what they were made of, so that a launch like an earlier one prints no text.
 #[derive(Default)]
-pub(super) struct ShaderCache(Mutex<FxHashMap<u64, Vec<(OwnIngredients, Arc<Compiled>)>>>);
+pub(super) struct ShaderCache(Mutex<FxHashMap<u64, Vec<Made>>>);
 
 fn is_made_of((kernel, combine, options): &OwnIngredients, of: Ingredients) -> bool {
     let kernel = kernel.as_ref().map(|(kernel, access)| (kernel, &**access));

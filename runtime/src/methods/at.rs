@@ -7,7 +7,7 @@ use super::loops::{literal, recurrence_of};
 use super::source::Source;
 #[cfg(feature = "gpu")]
 use crate::Target;
-use crate::broadcast::{checked_size, format_shape};
+use crate::broadcast::{broadcast_shapes, checked_size, format_shape};
 use crate::cache::Kernel;
 use crate::dtype::cast::cast_block;
 use crate::nest::{Layout, LoopNest, Order};
@@ -17,7 +17,7 @@ use crate::ufunc::Arg;
 use crate::{
     Array, Casting, Engine, HostBuffer, KernelSpec, Result, RuntimeError, Ufunc, WeakKind, can_cast,
 };
-use kjit_ir::DType;
+use kjit_ir::{DType, Scalar};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,7 +29,7 @@ impl Ufunc {
     /// Applies a ufunc to the elements of `target` at positions of its first axis and stores the results
     /// there, one after the other: a position that is listed twice is changed twice. `values`, the second
     /// arguments of a binary ufunc, broadcast to the shape of the indices followed by the other axes of
-    /// `target`. Negative indices count from the end; index lists for several axes are not provided.
+    /// `target`. Negative indices count from the end. [`Ufunc::at_axes`] takes positions along several axes.
     ///
     /// ```
     /// use kjit_runtime::{Arg, Array, Engine, EngineOptions, Program, Ufunc};
@@ -114,6 +114,65 @@ impl Ufunc {
         Ok(())
     }
 
+    /// As [`Ufunc::at`], at positions along the first axes of `target`: one array of indices an axis, which broadcast
+    /// to one shape.
+    ///
+    /// # Errors
+    /// As for [`Ufunc::at`]; more arrays of indices than axes, or none; indices that do not broadcast together.
+    pub fn at_axes(
+        &self,
+        engine: &Engine,
+        target: &mut Array,
+        indices: &[Array],
+        values: Option<&Arg>,
+    ) -> Result<()> {
+        if let [indices] = indices {
+            return self.at(engine, target, indices, values);
+        }
+        let name = format!("{}.at", self.name());
+        let (shape, n) = (target.shape().to_vec(), indices.len());
+        if n == 0 || n > shape.len() {
+            return Err(RuntimeError::shape(format!(
+                "{name}: there are indices for {n} axes, and the target has {}",
+                shape.len()
+            ))
+            .help("give an array of indices for each of the first axes, or fewer"));
+        }
+        let shapes: Vec<&[usize]> = indices.iter().map(Array::shape).collect();
+        let together = broadcast_shapes(&shapes).map_err(|_| {
+            let shapes: Vec<String> = shapes.iter().map(|s| format_shape(s)).collect();
+            RuntimeError::shape(format!(
+                "{name}: indices of shapes {} cannot be broadcast together",
+                shapes.join(" and ")
+            ))
+            .help("aligned from the right, extents must be equal or one of them 1")
+        })?;
+        let size = checked_size(&together, size_of::<i64>())?;
+        let mut positions: Vec<i64> = Vec::new();
+        positions.try_reserve_exact(size).map_err(|_| {
+            RuntimeError::limit(format!("{name}: there is no memory for {size} indices"))
+                .help("give them in parts")
+        })?;
+        positions.resize(size, 0);
+        for (axis, indices) in indices.iter().enumerate() {
+            check_indices(&name, indices)?;
+            let list = indices.cast(DType::I64)?.broadcast_to(&together)?;
+            for (position, index) in positions.iter_mut().zip(list.iter::<i64>()?) {
+                let index = resolve_at(shape[axis], axis, index)?;
+                *position = *position * shape[axis] as i64 + index as i64;
+            }
+        }
+        let positions = Array::from_vec(positions, &together)?;
+        let mut merged = vec![shape[..n].iter().product()];
+        merged.extend(&shape[n..]);
+        let mut flat = target.reshape(&merged)?;
+        // The only handle, so that elements are changed where they are.
+        *target = Array::scalar(Scalar::zero(target.dtype()));
+        let result = self.at(engine, &mut flat, &positions, values);
+        *target = flat.reshape(&shape)?;
+        result
+    }
+
     /// The loop that `at` runs.
     fn resolve_at_call(
         &self,
@@ -183,8 +242,8 @@ struct Call {
     output: DType,
 }
 
-/// Positions along the target's first axis, and the shape of all elements that are changed.
-fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>, Vec<usize>)> {
+/// Are these indices?
+fn check_indices(name: &str, indices: &Array) -> Result<()> {
     if !indices.dtype().is_int() || indices.dtype() == DType::U64 {
         return Err(RuntimeError::dtype(format!(
             "{name}: indices are {}, and must be integers that i64 can hold",
@@ -192,6 +251,12 @@ fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>,
         ))
         .help("convert them to i64"));
     }
+    Ok(())
+}
+
+/// Positions along the target's first axis, and the shape of all elements that are changed.
+fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>, Vec<usize>)> {
+    check_indices(name, indices)?;
     let Some((extent, rest)) = target.shape().split_first() else {
         return Err(
             RuntimeError::value(format!("{name}: a single value has no axis to index"))

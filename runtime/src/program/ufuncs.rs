@@ -116,10 +116,17 @@ impl Evaluator<'_> {
                 ufunc.reduceat(self.engine, &array, &indices, axis, options.dtype)
             }
             UfuncMethod::At => {
-                let indices = self.operand_array(&args[1], &full)?;
+                let indices = match self.expr(&args[1])? {
+                    Value::Tuple(list) => list,
+                    one => vec![one],
+                };
+                let indices = indices
+                    .into_iter()
+                    .map(|v| self.value_array(v, &full, args[1].loc))
+                    .collect::<Result<Vec<_>>>()?;
                 let values = args.get(2).map(|v| self.argument(v)).transpose()?;
                 ufunc
-                    .at(self.engine, &mut array, &indices, values.as_ref())
+                    .at_axes(self.engine, &mut array, &indices, values.as_ref())
                     .map(|()| array)
             }
             UfuncMethod::Outer => return Err(RuntimeError::internal("bug in kjit: outer")),
@@ -325,14 +332,16 @@ impl Evaluator<'_> {
 
     /// A number or array as an array.
     fn operand_array(&self, expr: &HostExpr, what: &str) -> Result<Array> {
-        match self.expr(expr)? {
+        self.value_array(self.expr(expr)?, what, expr.loc)
+    }
+
+    fn value_array(&self, value: Value, what: &str, loc: Loc) -> Result<Array> {
+        match value {
             Value::Array(lazy) => self.array(&lazy),
             Value::Scalar(s) => Ok(Array::scalar(s)),
-            value @ Value::Int(_) => {
-                Ok(Array::scalar(scalar::adopt(&value, DType::I64, expr.loc)?))
-            }
+            value @ Value::Int(_) => Ok(Array::scalar(scalar::adopt(&value, DType::I64, loc)?)),
             Value::Float(x) => Ok(Array::scalar(Scalar::f64(x))),
-            other => Err(not_numbers(what, &other, expr.loc)),
+            other => Err(not_numbers(what, &other, loc)),
         }
     }
 

@@ -193,3 +193,57 @@ fn extremes_along_an_axis_are_the_first_and_nan_wins() {
         "argmax of no elements: the shape is (2, 0, 3)",
     );
 }
+
+#[test]
+fn at_takes_a_tuple_of_indices() {
+    let zeros = "let z = zeros((2, 3), dtype = i64);";
+    for (call, expected) in [
+        (
+            "add.at(z, ([0, 1, 0], [2, -1, 2]), [1, 10, 100])",
+            "[[  0   0 101]\n [  0   0  10]]",
+        ),
+        // Indices broadcast, and values to them.
+        (
+            "add.at(z, (reshape([0, 1], (2, 1)), [0, 2]), [1, 2])",
+            "[[1 0 2]\n [1 0 2]]",
+        ),
+        ("add.at(z, (1, 1), 7)", "[[0 0 0]\n [0 7 0]]"),
+        ("add.at(z, (1,), 7)", "[[0 0 0]\n [7 7 7]]"),
+        // Axes behind those of the indices.
+        (
+            "add.at(reshape(z, (1, 2, 3)), ([0, 0], [1, 1]), [[1, 2, 3], [10, 20, 30]])",
+            "[[[ 0  0  0]\n  [11 22 33]]]",
+        ),
+        // A target that is no block of memory.
+        (
+            "add.at(transpose(z), ([2, 2], [1, 1]), 1)",
+            "[[0 0]\n [0 0]\n [0 2]]",
+        ),
+    ] {
+        main_prints(&format!("{zeros} print({call});"), expected);
+    }
+    let wrong = |call: &str, kind: ErrorKind, message: &str| {
+        let text = format!("{UFUNCS}main {{ let x = zeros((2, 3)); {call}; }}");
+        fails(&text, kind, message, call);
+    };
+    wrong(
+        "add.at(x, ([0, 1], [0, 3]), 1.0)",
+        ErrorKind::Value,
+        "index 3 is out of bounds for axis 1 with 3 elements",
+    );
+    wrong(
+        "add.at(x, ([0, 1], [0, 1, 2]), 1.0)",
+        ErrorKind::Shape,
+        "add.at: indices of shapes (2,) and (3,) cannot be broadcast together",
+    );
+    wrong(
+        "add.at(x, (0, 1, 2), 1.0)",
+        ErrorKind::Shape,
+        "add.at: there are indices for 3 axes, and the target has 2",
+    );
+    wrong(
+        "add.at(x, (0, 0.5), 1.0)",
+        ErrorKind::DType,
+        "add.at: indices are f64, and must be integers that i64 can hold",
+    );
+}
