@@ -1,12 +1,16 @@
-//! Runs `tests/filetests/run/*.k`: expectations stand beside the code, and every backend meets them.
+//! Runs `tests/filetests/run/*.k` and `tests/filetests/main/*.k`: expectations stand beside the code, and every
+//! backend meets them.
 //!
 //! ```text
 //! // run: NAME(ARRAY, ..) == ARRAY, ..        an ARRAY is `[1, nan, -0.0]: f32` or `7: u8`
 //! // run: NAME(ARRAY, ..) error: TEXT         the message contains TEXT
 //! ```
+//!
+//! Files of the second folder have a `main`, and end with `// prints:` and what it prints, a comment a line;
+//! `KJIT_BLESS=1` writes that anew: read the diff.
 
 use crate::support::{engines, files, parse_array, split_top};
-use kjit::{Arg, Array, Program, Source, Ufunc, render_diagnostics};
+use kjit::{Arg, Array, Program, RunOptions, Source, Ufunc, render_diagnostics, render_error};
 use kjit_fuzz::compile::first_difference;
 use std::sync::Arc;
 
@@ -39,6 +43,47 @@ fn run_filetests_hold_on_every_backend() {
         }
     }
     assert!(checked >= 200, "only {checked} expectations");
+}
+
+#[test]
+fn programs_print_the_same_on_every_backend() {
+    const MARK: &str = "\n// prints:\n";
+    let engines = engines();
+    let bless = std::env::var_os("KJIT_BLESS").is_some_and(|v| v == "1");
+    for path in files("tests/filetests/main", "k") {
+        let text = std::fs::read_to_string(&path).expect("a filetest");
+        let (code, mut expected) = match text.split_once(MARK) {
+            Some((code, lines)) => (code, lines.to_string()),
+            None => (text.trim_end(), String::new()),
+        };
+        let source = Source::new(path.display().to_string(), code);
+        let program = Program::compile(source.clone())
+            .unwrap_or_else(|list| panic!("{}", render_diagnostics(&list, &source, false)));
+        for (n, (backend, engine)) in engines.iter().enumerate() {
+            let mut out = Vec::new();
+            let options = RunOptions {
+                params: Vec::new(),
+                out: &mut out,
+                base_dir: None,
+            };
+            if let Err(error) = kjit::run(engine, &program, options) {
+                panic!("{backend}: {}", render_error(&error, Some(&source), false));
+            }
+            let printed = String::from_utf8(out).expect("text");
+            let comments = printed.lines().map(|l| format!("// {l}"));
+            let got: String = comments.map(|l| l.trim_end().to_string() + "\n").collect();
+            if bless && n == 0 {
+                std::fs::write(&path, format!("{code}{MARK}{got}")).expect("blessing");
+                expected = got;
+                continue;
+            }
+            let name = path.display();
+            assert_eq!(
+                got, expected,
+                "{name} on {backend} (KJIT_BLESS=1 writes it anew)"
+            );
+        }
+    }
 }
 
 fn run_line(program: &Arc<Program>, engine: &kjit::Engine, test: &str) -> Result<(), String> {

@@ -173,7 +173,15 @@ impl<'a> Host<'a, '_> {
         }
         let known: Vec<String> = method.named().iter().map(|k| k.to_string()).collect();
         self.check_named(&full, &known, &named);
-        self.must_be_numbers(&full, &positional);
+        for (n, arg) in positional.iter().enumerate() {
+            match &arg.kind {
+                // One array of indices an axis.
+                HostExprKind::Tuple(list) if method == UfuncMethod::At && n == 1 => {
+                    self.must_be_numbers(&full, list);
+                }
+                _ => self.must_be_numbers(&full, std::slice::from_ref(arg)),
+            }
+        }
         let named = named
             .into_iter()
             .map(|(label, value)| (label.name.clone(), value))

@@ -228,10 +228,12 @@ fn complex_texts(parts: &[[Scalar; 2]]) -> Vec<String> {
 /// Floats with their points in one column: fixed where that is short, scientific where numbers are very
 /// large, very small or very different.
 fn float_texts(elements: &[Scalar]) -> Vec<String> {
-    if elements.iter().any(|e| e.dtype() == DType::F16) {
-        let shortest = |e: &Scalar| Scalar::f64(shortest_half(e.bits() as u16));
-        return float_texts(&elements.iter().map(shortest).collect::<Vec<_>>());
-    }
+    let exact: Vec<f64> = elements.iter().map(|e| e.to_f64()).collect();
+    let shortest = |e: &Scalar| match e.dtype() {
+        DType::F16 => Scalar::f64(shortest_half(e.bits() as u16)),
+        _ => *e,
+    };
+    let elements: Vec<Scalar> = elements.iter().map(shortest).collect();
     let sizes = || {
         elements
             .iter()
@@ -248,25 +250,39 @@ fn float_texts(elements: &[Scalar]) -> Vec<String> {
         .map(|e| float_parts(*e, scientific))
         .collect();
     let digits = parts.iter().map(|p| p.1.len()).max().unwrap_or(0);
+    let finite = || parts.iter().filter(|p| p.2 != SPECIAL);
+    let exponents = finite().map(|p| p.2.len()).max().unwrap_or(0);
     parts
         .into_iter()
-        .map(|(whole, fraction, exponent)| {
-            if exponent == "special" {
+        .zip(exact)
+        .map(|((whole, fraction, exponent), exact)| {
+            if exponent == SPECIAL {
                 return whole;
             }
-            // Scientific numbers are filled with zeros, others with blanks.
-            let fill = if scientific { "0" } else { " " };
-            let padding = fill.repeat(digits - fraction.len());
+            let exponent = match exponent.split_at_checked(2) {
+                Some((sign, number)) => format!("{sign}{number:0>0$}", exponents - 2),
+                None => exponent,
+            };
+            if scientific && fraction.len() < digits {
+                // Further digits are the number's own, not zeros.
+                let longer = format!("{exact:.digits$e}");
+                let mantissa = longer.split_once('e').map_or("", |(mantissa, _)| mantissa);
+                return format!("{mantissa}{exponent}");
+            }
+            let padding = " ".repeat(digits - fraction.len());
             format!("{whole}.{fraction}{padding}{exponent}")
         })
         .collect()
 }
 
-/// Digits before the point, after it, and the exponent (`special` for NaN and infinities).
+/// In place of the exponents of NaN and infinities.
+const SPECIAL: &str = "special";
+
+/// Digits before the point, after it, and the exponent.
 fn float_parts(value: Scalar, scientific: bool) -> (String, String, String) {
     let x = value.to_f64();
     if !x.is_finite() {
-        return (scalar(value), String::new(), "special".into());
+        return (scalar(value), String::new(), SPECIAL.into());
     }
     // The shortest text of the number's own dtype, or 8 digits if that is longer.
     let is_f32 = value.dtype() == DType::F32;
@@ -348,5 +364,12 @@ mod tests {
         // The shortest digits; NumPy leaves out the zeros by an exponent.
         assert_eq!(scalar(Scalar::f16(65504.0)), "65500.0");
         assert_eq!(scalar(Scalar::f16(0.1)), "0.1");
+        let half = [0.43310546875, 0.033294677734375, -1.9169921875, 1000.5].map(f16::from_f64);
+        let wanted = "[ 4.3311e-01  3.3295e-02 -1.9170e+00  1.0005e+03]";
+        assert_eq!(text(&half), wanted);
+        let wanted = "[3.4028235e+38 3.0000001e-01]";
+        assert_eq!(text(&[f32::MAX, 0.3]), wanted);
+        let wanted = "[3.00000000e-001 1.00000000e-300 1.23456789e+005]";
+        assert_eq!(text(&[0.3, 1e-300, 123456.789]), wanted);
     }
 }
