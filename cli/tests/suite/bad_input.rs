@@ -242,13 +242,15 @@ fn a_kernel_longer_than_the_software_driver_allows() {
     sandbox.write(
         "long.k",
         "ufunc spin(n: i32) -> i32 { let mut i: i32 = 0; while i < n { i += 1; } i }
-         main { print(spin(full(4, 1_000_000, dtype = i32))); }",
+         param n: i32 = 1_000_000;
+         main { print(spin(full(4, n))); }",
     );
-    assert_eq!(
-        sandbox.run(&["run", "long.k"]).ok(),
-        "[1000000 1000000 1000000 1000000]\n"
-    );
-    let message = sandbox.run(&["run", "long.k", "--target", "gpu"]).error();
+    let million = "[1000000 1000000 1000000 1000000]\n";
+    assert_eq!(sandbox.run(&["run", "long.k"]).ok(), million);
+    let on_gpu = ["run", "long.k", "--target", "gpu"];
+    assert_eq!(sandbox.run(&on_gpu).ok(), million);
+    let longer = [&on_gpu[..], &["-p", "n=10000000"]].concat();
+    let message = sandbox.run(&longer).error();
     assert!(message.contains("iterations"), "{message}");
 }
 
