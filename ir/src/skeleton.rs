@@ -78,7 +78,8 @@ pub fn scan(combine: &Function) -> Function {
 
 /// Values from a list, applied in order to one element: `(x, list[m]: i64, lo: i64, hi: i64, values[m]) -> (y)`
 /// combines `x` with `values[list[p]]` for `p` from `lo` to before `hi`. Every number in the list must be one of
-/// a value. Around a kernel of one input there are no values, and it is applied `hi - lo` times.
+/// a value. Around a kernel of one input there are no values, and it is applied `hi - lo` times. Values may have
+/// another dtype than the rest.
 pub fn at(combine: &Function) -> Function {
     let mut s = Skeleton::new("at", combine);
     let m = s.b.dim("m");
@@ -86,10 +87,8 @@ pub fn at(combine: &Function) -> Function {
     let list = s.array("list", DType::I64, ArrayMode::In, &[m]);
     let lo = s.array("lo", DType::I64, ArrayMode::In, &[]);
     let hi = s.array("hi", DType::I64, ArrayMode::In, &[]);
-    let values = match s.is_binary {
-        true => s.argument("values", ArrayMode::In, &[m]),
-        false => Vec::new(),
-    };
+    let second = s.second.clone();
+    let values = s.parameters("values", &second, ArrayMode::In, &[m]);
     let y = s.argument("y", ArrayMode::Out, &[]);
     let start: Vec<Value> = x.iter().map(|a| s.b.load(*a)).collect();
     let range = (s.b.load(lo), s.b.load(hi));
@@ -140,7 +139,8 @@ struct Skeleton {
     /// Dtypes and parts of a value.
     dtypes: Vec<DType>,
     parts: Vec<Part>,
-    is_binary: bool,
+    /// Those of the kernel's second input, if it has one.
+    second: Vec<(DType, Part)>,
 }
 
 impl Skeleton {
@@ -148,7 +148,8 @@ impl Skeleton {
         let value: Vec<&ArrayParam> = (combine.arrays.iter())
             .filter(|a| a.mode == ArrayMode::Out)
             .collect();
-        let inputs = combine.arrays.len() - value.len();
+        let inputs = combine.arrays.iter().filter(|a| a.mode == ArrayMode::In);
+        let second = inputs.skip(value.len()).map(|a| (a.dtype, a.part));
         let mut b = FunctionBuilder::new(format!("{}.{name}", combine.name));
         b.func.fast = combine.fast;
         let mut module = Module::default();
@@ -159,7 +160,7 @@ impl Skeleton {
             module,
             dtypes: value.iter().map(|a| a.dtype).collect(),
             parts: value.iter().map(|a| a.part).collect(),
-            is_binary: inputs > value.len(),
+            second: second.collect(),
         }
     }
 
@@ -170,9 +171,21 @@ impl Skeleton {
 
     /// The parameters of one argument of the kernel's dtype.
     fn argument(&mut self, name: &str, mode: ArrayMode, core: &[DimRef]) -> Vec<ArrayRef> {
-        let parts = self.dtypes.clone().into_iter().zip(self.parts.clone());
+        let parts = self.dtypes.iter().copied().zip(self.parts.iter().copied());
+        let parts: Vec<(DType, Part)> = parts.collect();
+        self.parameters(name, &parts, mode, core)
+    }
+
+    fn parameters(
+        &mut self,
+        name: &str,
+        parts: &[(DType, Part)],
+        mode: ArrayMode,
+        core: &[DimRef],
+    ) -> Vec<ArrayRef> {
         parts
-            .map(|(dtype, part)| {
+            .iter()
+            .map(|&(dtype, part)| {
                 let param = ArrayParam::new(name, dtype, mode, Access::Strided).with_core(core);
                 self.b.array(ArrayParam { part, ..param })
             })

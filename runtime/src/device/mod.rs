@@ -274,8 +274,28 @@ impl Device {
         let all: Vec<usize> = (0..shape.len()).collect();
         let arg = matches!(op, ReduceOp::ArgMin | ReduceOp::ArgMax);
         // Indices, and sums of integers, are 64 bits wide.
-        let wide = arg || (op == ReduceOp::Sum && !dtype.is_float());
-        if (wide && !self.0.features.i64) || !dtype.is_native() {
+        let whole = dtype.is_int() || dtype == DType::Bool;
+        let wide = arg || (op == ReduceOp::Sum && whole);
+        if dtype == DType::F16 && (!wide || self.0.features.i64) {
+            // Every f16 is an f32, in the same order; and sums are f32 until the end.
+            let mapped;
+            let inputs = match combine::copies(kernel) {
+                true => inputs,
+                false => {
+                    mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
+                    &mapped
+                }
+            };
+            let wider = cast_kernel(DType::F16, DType::F32);
+            let value = self.reduce(&wider, inputs, shape, DType::F32, op, fast, stats)?;
+            return Ok(if arg {
+                value
+            } else {
+                Scalar::f16(value.to_f64())
+            });
+        }
+        // The first of several complex numbers that are equal or NaN depends on their order.
+        if (wide && !self.0.features.i64) || (op != ReduceOp::Sum && dtype.is_complex()) {
             stats.calls += 1;
             let mapped = self.map(kernel, inputs, shape, &[dtype], fast, stats)?;
             let mapped = mapped[0].to_contiguous()?;
@@ -297,7 +317,7 @@ impl Device {
             self.reduce_all(&map, &combine, inputs, shape, &all, fast, stats)?
                 .remove(1)
         } else {
-            let combine = combine::named(op, dtype);
+            let combine = lower_numbers(combine::named(op, dtype));
             self.reduce_axes(Some(kernel), &combine, inputs, shape, &all, fast, stats)?
         };
         result.to_host()?.item()

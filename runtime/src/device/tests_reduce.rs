@@ -110,6 +110,57 @@ fn reductions_equal_the_host_bit_for_bit() {
 }
 
 #[test]
+fn half_and_complex_numbers_are_reduced_on_the_device() {
+    let reduced = |array: &Array, op, on_device: bool| {
+        let (n, dtype) = (array.size(), array.dtype());
+        if !on_device {
+            let (source, scheduler) = (Source::Memory(array), Scheduler::single());
+            return reduce(&source, dtype, n, op, &scheduler).unwrap();
+        }
+        let (kernel, inputs) = (copy_kernel(dtype), std::slice::from_ref(array));
+        let stats = &mut Stats::default();
+        patched()
+            .reduce(&kernel, inputs, &[n], dtype, op, false, stats)
+            .unwrap()
+    };
+    for dtype in [DType::F16, DType::C64, DType::C128] {
+        for (n, nan) in [(1, None), (1030, None), (40_000, None), (3000, Some(1700))] {
+            let mut r = Random(n as u64);
+            let mut part = |i: usize| match nan {
+                Some(at) if i >= at => f64::NAN,
+                _ => (r.next() % 401) as f64 / 8.0 - 25.0,
+            };
+            let parts: Vec<[f64; 2]> = (0..n).map(|i| [part(0), part(i)]).collect();
+            let array = match dtype {
+                DType::F16 => {
+                    let values = parts.iter().map(|p| p[1]).collect();
+                    let array = Array::from_vec::<f64>(values, &[n]).unwrap();
+                    array.cast(dtype).unwrap()
+                }
+                _ => {
+                    let values = parts.iter().map(|p| crate::Complex64::new(p[0], p[1]));
+                    let array = Array::from_vec(values.collect(), &[n]).unwrap();
+                    array.cast(dtype).unwrap()
+                }
+            };
+            for op in [
+                ReduceOp::Sum,
+                ReduceOp::Min,
+                ReduceOp::Max,
+                ReduceOp::ArgMin,
+                ReduceOp::ArgMax,
+            ] {
+                let [got, want] = [true, false].map(|on| reduced(&array, op, on));
+                assert!(
+                    same(got, want),
+                    "{op:?} of {n} {dtype}: {got:?}, not {want:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn extremes_keep_nan_and_signs() {
     let extreme = |values: &[f32], op| {
         let n = values.len();

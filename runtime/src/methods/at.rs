@@ -18,6 +18,8 @@ use crate::{
     Array, Casting, Engine, HostBuffer, KernelSpec, Result, RuntimeError, Ufunc, WeakKind, can_cast,
 };
 use kjit_ir::{DType, Scalar};
+#[cfg(feature = "gpu")]
+use kjit_ir::{FusedExpr, FusedNode, FusedOp, Loc};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -80,20 +82,16 @@ impl Ufunc {
         };
         #[cfg(feature = "gpu")]
         if engine.options().target == Target::Gpu && shape.iter().all(|n| *n > 0) {
-            if call.output != target.dtype() || call.inputs[0] != target.dtype() {
-                return Err(RuntimeError::dtype(format!(
-                    "{name}: on the gpu target the loop has the target's dtype, and this one computes \
-                     ({}) -> {} for a target of {}",
-                    call.inputs.iter().map(|d| d.name()).collect::<Vec<_>>().join(", "),
-                    call.output,
-                    target.dtype()
-                ))
-                .help(format!("use a target of {}", call.output)));
-            }
             let cast = |v: &Array| device::cast(engine, self, v, call.inputs[1]);
             let values = values.as_ref().map(cast).transpose()?;
-            let kernel = call.kernel.function();
-            return device::at(engine, kernel, target, &positions, values.as_ref());
+            let kernel = self.kernel_of(engine, &call, target.dtype())?;
+            return device::at(
+                engine,
+                kernel.function(),
+                target,
+                &positions,
+                values.as_ref(),
+            );
         }
         let began = Instant::now();
         if target.strides().contains(&0) {
@@ -173,6 +171,34 @@ impl Ufunc {
         result
     }
 
+    /// The kernel of a loop that takes and gives the target's dtype, as the elements are stored each time.
+    #[cfg(feature = "gpu")]
+    fn kernel_of(&self, engine: &Engine, call: &Call, target: DType) -> Result<Arc<Kernel>> {
+        if call.inputs[0] == target && call.output == target {
+            return Ok(call.kernel.clone());
+        }
+        let node = |op: FusedOp, args: &[usize]| FusedNode {
+            op,
+            args: args.iter().map(|n| (*n, 0)).collect(),
+            loc: Loc::default(),
+        };
+        let mut inputs = call.inputs.clone();
+        inputs[0] = target;
+        let n = inputs.len();
+        let mut nodes: Vec<FusedNode> = (0..n).map(|i| node(FusedOp::Input(i), &[])).collect();
+        nodes.push(node(FusedOp::Cast(call.inputs[0]), &[0]));
+        let args: Vec<usize> = [n].into_iter().chain(1..n).collect();
+        let name = self.name().to_string();
+        nodes.push(node(FusedOp::Call(name, call.generics.clone()), &args));
+        nodes.push(node(FusedOp::Cast(target), &[n + 1]));
+        let expr = FusedExpr {
+            inputs,
+            nodes,
+            outputs: vec![(n + 2, 0)],
+        };
+        engine.kernel(self.program(), &KernelSpec::Fused(expr))
+    }
+
     /// The loop that `at` runs.
     fn resolve_at_call(
         &self,
@@ -223,12 +249,14 @@ impl Ufunc {
         }
         let spec = KernelSpec::Ufunc {
             name: self.name().to_string(),
-            generics,
+            generics: generics.clone(),
             masked: false,
         };
         let kernel = engine.kernel(self.program(), &spec)?;
         Ok(Call {
             kernel,
+            #[cfg(feature = "gpu")]
+            generics,
             inputs,
             output,
         })
@@ -238,6 +266,8 @@ impl Ufunc {
 /// A loop: its kernel and dtypes.
 struct Call {
     kernel: Arc<Kernel>,
+    #[cfg(feature = "gpu")]
+    generics: Vec<DType>,
     inputs: Vec<DType>,
     output: DType,
 }

@@ -190,3 +190,36 @@ fn folds_longer_than_a_driver_lets_loops_run() {
     let sums = |e: &Engine| total.call(e, &[Arg::from(&rows)]).unwrap().remove(0);
     same("a gufunc", engines.each_ref().map(sums));
 }
+
+/// The loop computes in a wider dtype, and each result is stored in the target's.
+#[test]
+fn at_of_a_target_narrower_than_the_loop() {
+    let engines = engines();
+    let places = Array::from_vec(vec![1i64, 0, 1, 1, -1, 1], &[6]).unwrap();
+    let values = Array::from_vec(vec![0.1f64, 0.2, 1e-9, 0.7, 3.3, 1e5], &[6]).unwrap();
+    for (name, dtype) in [
+        ("add", DType::F32),
+        ("sub", DType::F16),
+        ("mul", DType::F32),
+        ("prob", DType::F16),
+    ] {
+        let f = ufunc(name);
+        let changed = |e: &Engine| {
+            let mut target = Array::from_vec(vec![1.5f64, 2.25, -3.0], &[3]).unwrap();
+            target = target.cast(dtype).unwrap();
+            f.at(e, &mut target, &places, Some(&(&values).into()))
+                .unwrap();
+            target
+        };
+        same(&format!("{name} {dtype}"), engines.each_ref().map(changed));
+    }
+    let places = Array::from_vec(vec![2i32, 2], &[2]).unwrap();
+    let added = |e: &Engine| {
+        let mut target = Array::from_vec(vec![1.5f32, 2.25, 3.0], &[3]).unwrap();
+        ufunc("prob")
+            .at(e, &mut target, &places, Some(&(&places).into()))
+            .unwrap();
+        target
+    };
+    same("integers for floats", engines.each_ref().map(added));
+}
