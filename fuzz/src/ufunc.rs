@@ -116,8 +116,10 @@ fn call(rng: &mut Rng) -> Job {
     });
     let casting = *rng.pick(&[Casting::SameKind, Casting::Unsafe, Casting::Safe]);
     let loops = rng.one_in(4).then(|| number(rng));
+    let reads_out = out.is_some() && rng.one_in(3);
     let about = format!(
-        "{shape:?} {a} {of_x}, {b} {of_y}, casting {casting:?}, dtype {loops:?}, where {}, out {:?}",
+        "{shape:?} {a} {of_x}, {b} {of_y}, casting {casting:?}, dtype {loops:?}, where {}, reads out \
+         {reads_out}, out {:?}",
         mask.is_some(),
         out.as_ref().map(Array::dtype)
     );
@@ -129,7 +131,11 @@ fn call(rng: &mut Rng) -> Job {
         if let Some(dtype) = loops {
             call = call.dtype(dtype);
         }
-        let args = [Arg::from(&x), Arg::from(&y)];
+        let second = match reads_out {
+            true => Arg::Out(0),
+            false => Arg::from(&y),
+        };
+        let args = [Arg::from(&x), second];
         match &out {
             None => call.call(&args),
             Some(out) => {

@@ -430,11 +430,26 @@ impl<'a> UfuncCall<'a> {
     ) -> Result<(Vec<Array>, FpeReport)> {
         let name = self.ufunc.name();
         let (types, kernel) = (&site.types, &*site.kernel);
-        let literals = args
+        // Outputs that are computed elsewhere first: elements that the mask keeps must not go through another
+        // dtype and back, and whether a complex number is true is not for one of its parts to say.
+        let through: Few<bool> = (outs.iter().zip(&types.outputs))
+            .map(|(out, from)| match out {
+                Some(out) if out.dtype() != *from => {
+                    self.mask.is_some() || from.is_complex() && out.dtype() == DType::Bool
+                }
+                _ => false,
+            })
+            .collect();
+        let through = |k: usize| through[k];
+        // Arguments that are no arrays of the caller, and outputs that are read but not written to.
+        let own = args
             .iter()
             .zip(&types.inputs)
             .enumerate()
-            .map(|(n, (arg, to))| self.literal(n, arg, *to))
+            .map(|(n, (arg, to))| match arg {
+                Arg::Out(k) if through(*k) => Ok(outs[*k].as_deref().cloned()),
+                _ => self.literal(n, arg, *to),
+            })
             .collect::<Result<Few<Option<Array>>>>()?;
         let zeros: Few<Array> = match &self.mask {
             Some(_) => types
@@ -447,8 +462,8 @@ impl<'a> UfuncCall<'a> {
         let shape = self.shape(args, outs)?;
         let mut inputs: Few<Input> = args
             .iter()
-            .zip(&literals)
-            .map(|(arg, literal)| match (arg, literal) {
+            .zip(&own)
+            .map(|(arg, own)| match (arg, own) {
                 (_, Some(array)) | (Arg::Array(array), None) => Input::Array(array),
                 (Arg::Out(n), None) => Input::Out(*n),
                 (Arg::Int(_) | Arg::Float(_), None) => {
@@ -456,13 +471,6 @@ impl<'a> UfuncCall<'a> {
                 }
             })
             .collect();
-        // Elements that the mask keeps must not go through another dtype and back.
-        let through = self.mask.is_some().then(|| {
-            let outs = outs.iter().zip(&types.outputs);
-            outs.map(|(out, dtype)| out.as_ref().is_some_and(|out| out.dtype() != *dtype))
-                .collect::<Few<bool>>()
-        });
-        let through = |k: usize| through.as_ref().is_some_and(|list| list[k]);
         if let Some(mask) = &self.mask {
             inputs.push(Input::Array(mask));
             for (k, zero) in zeros.iter().enumerate() {
@@ -511,10 +519,11 @@ impl<'a> UfuncCall<'a> {
         let new = new
             .into_iter()
             .enumerate()
-            .map(|(k, new)| match (new, &mut outs[k], &self.mask) {
+            .map(|(k, new)| match (new, &outs[k], &self.mask) {
                 (Some(new), Some(out), Some(mask)) if through(k) => {
                     self.merge(mask, &new, out).map(Some)
                 }
+                (Some(new), Some(out), None) if through(k) => new.cast(out.dtype()).map(Some),
                 (new, _, _) => Ok(new),
             })
             .collect::<Result<Vec<_>>>()?;

@@ -2,7 +2,9 @@
 
 use super::Rng;
 use super::execution::engines;
-use crate::{Arg, Array, Casting, Engine, EngineOptions, FpeMode, Program, SliceIndex, Ufunc};
+use crate::{
+    Arg, Array, Casting, Engine, EngineOptions, FpeMode, HostBuffer, Program, SliceIndex, Ufunc,
+};
 use kjit_driver::Source;
 use kjit_ir::DType;
 use std::sync::Arc;
@@ -117,6 +119,41 @@ fn in_place() {
             assert_eq!(out[0].as_ptr(), place);
             let wanted: Vec<i32> = (0..n as i32).map(|i| 2 * i).collect();
             assert_eq!(out[0].to_vec::<i32>().unwrap(), wanted);
+        }
+    }
+}
+
+#[test]
+fn a_masked_call_reads_the_output_it_writes_in_another_dtype() {
+    let add = ufunc("add");
+    for engine in engines() {
+        let x = Array::from_vec(vec![1.5f64, 2.5, 3.5], &[3]).unwrap();
+        let mask = Array::from_vec(vec![true, false, true], &[3]).unwrap();
+        let mut out = [Array::from_vec(vec![10.0f32, 0.1, 30.0], &[3]).unwrap()];
+        let args = [Arg::from(&x), Arg::Out(0)];
+        let call = add.on(&engine).out(&mut out).where_(&mask);
+        call.call(&args).unwrap();
+        assert_eq!(out[0].to_vec::<f32>().unwrap(), [11.5, 0.1, 33.5]);
+    }
+}
+
+#[test]
+fn a_complex_result_is_true_by_either_part() {
+    let add = ufunc("add");
+    for engine in engines() {
+        let parts = vec![0.0f64, 2.0, 0.0, 0.0, 3.0, 0.0];
+        let buffer = HostBuffer::from_bytes(bytemuck::cast_slice(&parts)).unwrap();
+        let z = Array::from_buffer(buffer, DType::C128, &[3]).unwrap();
+        let mask = Array::from_vec(vec![true, true, false], &[3]).unwrap();
+        for (mask, expected) in [
+            (None, [true, false, true]),
+            (Some(&mask), [true, false, false]),
+        ] {
+            let mut out = [Array::zeros(DType::Bool, &[3]).unwrap()];
+            let call = add.on(&engine).out(&mut out).casting(Casting::Unsafe);
+            let call = mask.into_iter().fold(call, |call, mask| call.where_(mask));
+            call.call(&[Arg::from(&z), Arg::from(0)]).unwrap();
+            assert_eq!(out[0].to_vec::<bool>().unwrap(), expected);
         }
     }
 }
