@@ -50,6 +50,7 @@ fn main() {
         bench.strided(dtype);
         bench.broadcast(dtype);
         bench.reductions(dtype);
+        bench.listed(dtype);
         bench.fused(dtype);
     }
     bench.casting();
@@ -336,6 +337,49 @@ impl Bench {
                 });
             }
         }
+    }
+
+    /// Slices and positions that a list names.
+    fn listed(&mut self, dtype: DType) {
+        let (n, bins) = (100_000, 1000);
+        let x = numbers(dtype, &[n]);
+        for length in [3, 10, 100] {
+            let starts: Vec<i64> = (0..n as i64).step_by(length).collect();
+            let starts = Array::from_vec(starts.clone(), &[starts.len()]).expect("an array");
+            let setup = numpy("x", dtype, &[n]) + &format!("i = np.arange(0, {n}, {length})");
+            for f in ["add", "maximum"] {
+                let ufunc = self.ufunc(f);
+                let title = format!("{f}.reduceat {dtype} slices of {length}");
+                let statement = format!("np.{f}.reduceat(x, i)");
+                self.versus(&title, &setup, &statement, |engine| {
+                    ufunc.reduceat(engine, &x, &starts, 0, None).expect("sums");
+                });
+            }
+        }
+        let places: Vec<i64> = (0..n as i64).map(|i| i * 7919 % bins).collect();
+        let places = Array::from_vec(places, &[n]).expect("an array");
+        let setup = numpy("x", dtype, &[n])
+            + &format!("i = np.arange({n}) * 7919 % {bins}; z = x[:{bins}].copy()");
+        let mut target = numbers(dtype, &[bins as usize]);
+        let values = Arg::from(&x);
+        for f in ["add", "maximum"] {
+            let ufunc = self.ufunc(f);
+            let title = format!("{f}.at {dtype} in {bins} places");
+            let statement = format!("np.{f}.at(z, i, x)");
+            self.versus(&title, &setup, &statement, |engine| {
+                let done = ufunc.at(engine, &mut target, &places, Some(&values));
+                done.expect("a change");
+            });
+        }
+        let few = Array::from_vec(vec![3i64, 1, 3], &[3]).expect("an array");
+        let ufunc = self.ufunc("add");
+        let setup = numpy("z", dtype, &[10]) + "i = np.array([3, 1, 3])";
+        let mut target = numbers(dtype, &[10]);
+        let title = format!("add.at {dtype} of 3");
+        self.versus(&title, &setup, "np.add.at(z, i, 1)", |engine| {
+            let done = ufunc.at(engine, &mut target, &few, Some(&Arg::from(1)));
+            done.expect("a change");
+        });
     }
 
     fn fused(&mut self, dtype: DType) {

@@ -232,6 +232,16 @@ impl Engine {
             return gpu::reduce(self, kernel, inputs, shape, dtype, op);
         }
         let inputs = self.host_inputs(inputs)?;
+        if self.code() != CpuCode::Interp
+            && op == ReduceOp::Sum
+            && let Some(source) = Source::products(kernel, &inputs, shape, dtype)
+        {
+            let start = Instant::now();
+            let value = reduce::reduce(&source, dtype, size, op, &self.scheduler)?;
+            let bytes = inputs.iter().map(|a| a.nbytes()).sum();
+            self.record(start, bytes, result_dtype(op, dtype).size());
+            return Ok(value);
+        }
         let strides = input_strides(&inputs, shape)?;
         let mut operands: Few<Option<Operand>> = inputs
             .iter()

@@ -50,6 +50,7 @@ pub mod targets;
 mod tests;
 pub mod tree;
 pub mod ufunc;
+mod wide;
 
 pub use array::{Array, DeviceStorage, Storage, c_strides};
 pub use broadcast::{broadcast_shapes, format_shape};

@@ -2,25 +2,31 @@
 //!
 //! The tree is that of [`crate::tree`], over the elements in C order.
 //!
-//! The map (what is summed) is computed leaf by leaf into cache-resident memory: no temporary array.
+//! The map (what is summed) is computed some leaves at a time into cache-resident memory: no temporary array. Sums
+//! of products have loops of their own, which never store a product.
 
 mod complex;
 mod rows;
 
 pub(crate) use rows::arg_extremes;
 
+use crate::cache::Kernel;
 use crate::exec::Execution;
+use crate::methods::plain_operation;
 use crate::schedule::Scheduler;
 use crate::scratch::Scratch;
-use crate::tree::{LANES, LEAF, Tree, leaf};
+use crate::tree::{Join, LANES, LEAF, Products, Tree, float_subtree, subtree};
+use crate::wide::{Base, Lanes, Level, Task, Wide};
 use crate::{Array, Element, ReduceOp, Result, RuntimeError};
 use half::f16;
-use kjit_ir::{DType, Scalar};
+use kjit_ir::{DType, Opcode, Scalar};
+use std::borrow::Cow;
+use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Leaves mapped at a time.
-const MAPPED_LEAVES: usize = 4;
+/// Bytes mapped at a time: half of a first-level cache.
+const MAPPED_BYTES: usize = 16 << 10;
 /// Leaves of the largest unit of work: a power of two, so that a unit is a whole subtree.
 const MAX_UNIT: usize = 64;
 
@@ -40,6 +46,34 @@ pub(crate) enum Source<'a> {
     Memory(&'a Array),
     /// The only output of a kernel.
     Map(&'a Execution<'a>, f64),
+    /// Products of the elements of two arrays, contiguous and aligned memory of the host, with one of the
+    /// dtypes of [`Source::products`].
+    Products(&'a Array, &'a Array),
+}
+
+impl<'a> Source<'a> {
+    /// The products that a kernel computes, if it does nothing else and there are loops for their sums.
+    pub(crate) fn products(
+        kernel: &Kernel,
+        inputs: &'a [Cow<Array>],
+        shape: &[usize],
+        dtype: DType,
+    ) -> Option<Source<'a>> {
+        let [x, y] = inputs else { return None };
+        let plain = |array: &Array| {
+            array.dtype() == dtype
+                && array.shape() == shape
+                && array.is_contiguous()
+                && (array.as_ptr()).is_some_and(|ptr| ptr.addr().is_multiple_of(dtype.size()))
+        };
+        let has_loops = dtype.is_int() || matches!(dtype, DType::F32 | DType::F64);
+        (has_loops
+            && plain(x)
+            && plain(y)
+            && plain_operation(kernel.function()) == Some(Opcode::Mul)
+            && (kernel.function().arrays.iter()).all(|array| array.dtype == dtype))
+        .then_some(Source::Products(x, y))
+    }
 }
 
 /// Reduces `size` elements of a dtype.
@@ -136,6 +170,7 @@ impl Job<'_> {
     fn run<T: Element + bytemuck::Pod, A: Accumulator<T>>(&self) -> Result<A::Output> {
         let ns = match self.source {
             Source::Memory(_) => 0.03 * size_of::<T>() as f64 + 0.05,
+            Source::Products(..) => 0.06 * size_of::<T>() as f64 + 0.05,
             Source::Map(_, ns) => ns + 0.05,
         };
         // Units cost about as much as what is worth handing to a thread.
@@ -149,7 +184,11 @@ impl Job<'_> {
                 let mut parts = Vec::with_capacity(range.len());
                 for u in range {
                     let elements = u * unit..((u + 1) * unit).min(self.size);
-                    parts.push((u, self.unit::<T, A>(elements)?));
+                    let part = match Wide::found() {
+                        Some(wide) => self.unit::<T, A, Wide>(wide, elements)?,
+                        None => self.unit::<T, A, Base>(Base, elements)?,
+                    };
+                    parts.push((u, part));
                 }
                 done.lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -169,61 +208,107 @@ impl Job<'_> {
     }
 
     /// Reduces the leaves of one unit.
-    fn unit<T: Element + bytemuck::Pod, A: Accumulator<T>>(
+    fn unit<T: Element + bytemuck::Pod, A: Accumulator<T>, L: Level>(
         &self,
+        level: L,
         elements: Range<usize>,
     ) -> Result<A> {
-        let mut tree = Tree::new();
-        let mut leaves = |values: &[T], start: usize| {
-            for (i, leaf) in values.chunks(LEAF).enumerate() {
-                tree.push(A::leaf(leaf, start + i * LEAF), A::combine);
-            }
-        };
+        let size = size_of::<T>();
+        let range = elements.start * size..elements.end * size;
         match self.source {
-            Source::Memory(array) => {
-                let bytes = array.bytes().expect("bug in kjit: reduced in memory");
-                let size = size_of::<T>();
-                let part = &bytes[elements.start * size..elements.end * size];
-                match bytemuck::try_cast_slice(part) {
-                    Ok(values) => leaves(values, elements.start),
-                    // Unaligned: leaf by leaf through a copy.
-                    Err(_) => {
-                        for (i, leaf) in part.chunks(LEAF * size).enumerate() {
-                            let mut values = vec![T::zeroed(); leaf.len() / size];
-                            bytemuck::cast_slice_mut(&mut values).copy_from_slice(leaf);
-                            leaves(&values, elements.start + i * LEAF);
-                        }
-                    }
+            Source::Memory(array) => match bytemuck::try_cast_slice(part(array, range.clone())) {
+                Ok(values) => Ok(level.run(Of::<T, A>::new(values, elements.start))),
+                // Unaligned: through a copy.
+                Err(_) => {
+                    let mut values = vec![T::zeroed(); elements.len()];
+                    bytemuck::cast_slice_mut(&mut values).copy_from_slice(part(array, range));
+                    Ok(level.run(Of::<T, A>::new(&values, elements.start)))
                 }
+            },
+            Source::Products(x, y) => {
+                let [x, y] = [x, y].map(|array| bytemuck::cast_slice(part(array, range.clone())));
+                level.run(OfProducts::<T, A>::new(x, y)).ok_or_else(|| {
+                    RuntimeError::internal("bug in kjit: products that are not added up")
+                })
             }
             Source::Map(execution, _) => {
-                let block = MAPPED_LEAVES * LEAF;
+                let block = (MAPPED_BYTES / (LEAF * size)).clamp(1, 4) * LEAF;
+                let mut tree = Tree::new();
                 // The execution takes scratch memory of its own inside of this.
-                Scratch::with(block * size_of::<T>(), |scratch| {
+                Scratch::with(block * size, |scratch| {
                     let mut at = elements.start;
                     while at < elements.end {
                         let n = block.min(elements.end - at);
                         // SAFETY: the one output has no operand, and scratch has room for `n`.
                         unsafe { execution.run(at..at + n, scratch)? };
                         // SAFETY: `n` elements were just written; scratch is aligned and ours.
-                        leaves(unsafe { std::slice::from_raw_parts(scratch.cast(), n) }, at);
+                        let values = unsafe { std::slice::from_raw_parts(scratch.cast(), n) };
+                        tree.push(level.run(Of::<T, A>::new(values, at)), A::combine);
                         at += n;
                     }
                     Ok::<(), RuntimeError>(())
                 })?;
+                Ok(tree
+                    .finish(A::combine)
+                    .expect("bug in kjit: a unit without leaves"))
             }
         }
-        Ok(tree
-            .finish(A::combine)
-            .expect("bug in kjit: a unit without leaves"))
     }
+}
+
+/// [`Accumulator::of`].
+struct Of<'a, T, A>(&'a [T], usize, PhantomData<A>);
+
+impl<'a, T, A> Of<'a, T, A> {
+    fn new(values: &'a [T], start: usize) -> Of<'a, T, A> {
+        Of(values, start, PhantomData)
+    }
+}
+
+impl<T, A: Accumulator<T>> Task for Of<'_, T, A> {
+    type Output = A;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> A {
+        A::of(level, self.0, self.1)
+    }
+}
+
+/// [`Accumulator::of_products`].
+struct OfProducts<'a, T, A>(&'a [T], &'a [T], PhantomData<A>);
+
+impl<'a, T, A> OfProducts<'a, T, A> {
+    fn new(x: &'a [T], y: &'a [T]) -> OfProducts<'a, T, A> {
+        OfProducts(x, y, PhantomData)
+    }
+}
+
+impl<T, A: Accumulator<T>> Task for OfProducts<'_, T, A> {
+    type Output = Option<A>;
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) -> Option<A> {
+        A::of_products(level, self.0, self.1)
+    }
+}
+
+/// Some bytes of an array in the memory of the host.
+fn part(array: &Array, range: Range<usize>) -> &[u8] {
+    &array.bytes().expect("bug in kjit: reduced in memory")[range]
 }
 
 /// What a subtree has come to.
 pub(crate) trait Accumulator<T>: Sized + Send {
     type Output;
-    /// Of one leaf, whose first element has index `start`.
-    fn leaf(values: &[T], start: usize) -> Self;
+    /// Of elements that make up a subtree; the first has index `start`.
+    ///
+    /// It is called inside of the level, as are all functions here that take one.
+    fn of<L: Level>(level: L, values: &[T], start: usize) -> Self;
+    /// Of the products of elements that make up a subtree, if there is a loop for that.
+    #[inline(always)]
+    fn of_products<L: Level>(_: L, _x: &[T], _y: &[T]) -> Option<Self> {
+        None
+    }
     /// Of two neighbouring subtrees.
     fn combine(self, right: Self) -> Self;
     /// The result.
@@ -239,6 +324,7 @@ pub(crate) trait Real: Element + bytemuck::Pod + PartialOrd {
     fn is_nan(self) -> bool {
         false
     }
+    #[inline(always)]
     fn nan() -> Self {
         Self::BOTTOM
     }
@@ -246,14 +332,24 @@ pub(crate) trait Real: Element + bytemuck::Pod + PartialOrd {
     fn is_negative_zero(self) -> bool {
         false
     }
-    /// Of two numbers that compare equal, the larger one (or the smaller): -0 comes before +0.
-    fn zero_of(self, _other: Self, _larger: bool) -> Self {
+    /// The bits that both have, or with `either` one has. Of two zeros that is the larger or the smaller one:
+    /// -0 comes before +0.
+    fn bits_of(self, _other: Self, _either: bool) -> Self {
         self
+    }
+    /// The extreme of some elements without regard to NaNs and signs of zeros, and whether one was NaN.
+    #[inline(always)]
+    fn plain_extreme<L: Level, const MAX: bool>(_: L, values: &[Self]) -> (Self, bool) {
+        let start = if MAX { Self::BOTTOM } else { Self::TOP };
+        values.iter().fold((start, false), |(a, nan), b| {
+            let better = if MAX { *b > a } else { *b < a };
+            (if better { *b } else { a }, nan | b.is_nan())
+        })
     }
 }
 
 macro_rules! reals {
-    ($($int:ident)*; $($float:ident)*) => {
+    ($($int:ident)*; $($float:ident $Lanes:ident)*) => {
         $(impl Real for $int {
             const TOP: $int = $int::MAX;
             const BOTTOM: $int = $int::MIN;
@@ -263,18 +359,25 @@ macro_rules! reals {
             const BOTTOM: $float = $float::NEG_INFINITY;
             #[inline(always)]
             fn is_nan(self) -> bool { self.is_nan() }
+            #[inline(always)]
             fn nan() -> $float { $float::NAN }
+            #[inline(always)]
             fn is_negative_zero(self) -> bool { self == 0.0 && self.is_sign_negative() }
             #[inline(always)]
-            fn zero_of(self, other: $float, larger: bool) -> $float {
+            fn bits_of(self, other: $float, either: bool) -> $float {
                 let (a, b) = (self.to_bits(), other.to_bits());
-                $float::from_bits(if larger { a & b } else { a | b })
+                $float::from_bits(if either { a | b } else { a & b })
+            }
+            #[inline(always)]
+            fn plain_extreme<L: Level, const MAX: bool>(_: L, values: &[$float]) -> ($float, bool) {
+                // SAFETY: inside of the level.
+                unsafe { plain_extreme::<$float, L::$Lanes, MAX>(values) }
             }
         })*
     };
 }
 
-reals! { i8 i16 i32 i64 u8 u16 u32 u64; f32 f64 }
+reals! { i8 i16 i32 i64 u8 u16 u32 u64; f32 F32 f64 F64 }
 
 impl Real for f16 {
     const TOP: f16 = f16::INFINITY;
@@ -283,18 +386,12 @@ impl Real for f16 {
     fn is_nan(self) -> bool {
         f16::is_nan(self)
     }
+    #[inline(always)]
     fn nan() -> f16 {
         f16::NAN
     }
     fn is_negative_zero(self) -> bool {
         self.to_bits() == 0x8000
-    }
-}
-
-impl Widen<f32> for f16 {
-    #[inline(always)]
-    fn widen(self) -> f32 {
-        self.to_f32()
     }
 }
 
@@ -308,21 +405,83 @@ trait Addend: Element + Copy {
 }
 
 /// An element as an addend.
-trait Widen<S>: Copy {
+trait Widen<S: Addend>: Copy {
     fn widen(self) -> S;
+
+    /// The sum of at least one element, on the tree where the order makes a difference.
+    #[inline(always)]
+    fn sum<L: Level>(_: L, values: &[Self]) -> S {
+        subtree(values, Self::widen, S::plus)
+    }
+
+    /// The sum of the products of elements, rounded as kernels do it, if there is a loop for that.
+    #[inline(always)]
+    fn sum_of_products<L: Level>(_: L, _x: &[Self], _y: &[Self]) -> Option<S> {
+        None
+    }
+}
+
+impl Widen<f32> for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+}
+
+/// Sums of floats.
+struct Plus;
+
+impl<T: std::ops::Add<Output = T>> Join<T> for Plus {
+    #[inline(always)]
+    fn lanes<V: Lanes<T>>(a: V, b: V) -> V {
+        a.add(b)
+    }
+
+    #[inline(always)]
+    fn one(a: T, b: T) -> T {
+        a + b
+    }
 }
 
 macro_rules! sums {
-    ($($from:ty => $to:ty),*) => {$(
-        impl Widen<$to> for $from {
+    ($($from:ty => $to:ty),*; $($float:ident $Lanes:ident),*) => {
+        $(impl Widen<$to> for $from {
             #[inline(always)]
             fn widen(self) -> $to { self as $to }
-        }
-    )*};
+
+            #[inline(always)]
+            fn sum<L: Level>(_: L, values: &[$from]) -> $to {
+                values.iter().fold(0, |sum: $to, x| sum.wrapping_add(*x as $to))
+            }
+
+            #[inline(always)]
+            fn sum_of_products<L: Level>(_: L, x: &[$from], y: &[$from]) -> Option<$to> {
+                let products = x.iter().zip(y).map(|(x, y)| x.wrapping_mul(*y) as $to);
+                Some(products.fold(0, <$to>::wrapping_add))
+            }
+        })*
+        $(impl Widen<$float> for $float {
+            #[inline(always)]
+            fn widen(self) -> $float { self }
+
+            #[inline(always)]
+            fn sum<L: Level>(_: L, x: &[$float]) -> $float {
+                // SAFETY: inside of the level.
+                unsafe { float_subtree::<$float, L::$Lanes, Plus, _>(x) }
+            }
+
+            #[inline(always)]
+            fn sum_of_products<L: Level>(_: L, x: &[$float], y: &[$float]) -> Option<$float> {
+                let x = Products::new(x, y);
+                // SAFETY: inside of the level.
+                Some(unsafe { float_subtree::<$float, L::$Lanes, Plus, _>(x) })
+            }
+        })*
+    };
 }
 
 sums!(i8 => i64, i16 => i64, i32 => i64, i64 => i64, u8 => i64, u8 => u64, u16 => u64, u32 => u64,
-      u64 => u64, f32 => f32, f64 => f64);
+      u64 => u64; f32 F32, f64 F64);
 
 macro_rules! addends {
     ($($int:ty)*; $($float:ty)*) => {
@@ -342,8 +501,14 @@ addends! { i64 u64; f32 f64 }
 impl<T: Element + Widen<S>, S: Addend> Accumulator<T> for Sum<S> {
     type Output = S;
 
-    fn leaf(values: &[T], _: usize) -> Sum<S> {
-        Sum(leaf(values, Widen::widen, Addend::plus))
+    #[inline(always)]
+    fn of<L: Level>(level: L, values: &[T], _: usize) -> Sum<S> {
+        Sum(T::sum(level, values))
+    }
+
+    #[inline(always)]
+    fn of_products<L: Level>(level: L, x: &[T], y: &[T]) -> Option<Sum<S>> {
+        T::sum_of_products(level, x, y).map(Sum)
     }
 
     fn combine(self, right: Sum<S>) -> Sum<S> {
@@ -362,83 +527,88 @@ pub(crate) struct Extreme<T, const MAX: bool>(T);
 
 impl<T: Real, const MAX: bool> Extreme<T, MAX> {
     /// Of some elements.
-    #[inline]
-    pub(crate) fn of(values: &[T]) -> T {
-        <Self as Accumulator<T>>::leaf(values, 0).0
+    #[inline(always)]
+    pub(crate) fn of<L: Level>(level: L, values: &[T]) -> T {
+        let (best, nan) = T::plain_extreme::<L, MAX>(level, values);
+        if nan {
+            return T::nan();
+        }
+        zero_of::<T, MAX>(best, values)
     }
 
     /// Of those elements that are numbers; NaN if none is.
-    #[inline]
-    pub(crate) fn of_numbers(values: &[T]) -> T {
-        let (best, nan) = plain_extreme::<T, MAX>(values);
+    #[inline(always)]
+    pub(crate) fn of_numbers<L: Level>(level: L, values: &[T]) -> T {
+        let (best, nan) = T::plain_extreme::<L, MAX>(level, values);
         let none = if MAX { T::BOTTOM } else { T::TOP };
         if nan && best == none && values.iter().all(|v| v.is_nan()) {
             return T::nan();
         }
-        if best == T::zeroed() {
-            let numbers = values.iter().copied().filter(|v| *v == T::zeroed());
-            return numbers.reduce(|a, b| a.zero_of(b, MAX)).unwrap_or(best);
-        }
-        best
+        zero_of::<T, MAX>(best, values)
     }
 }
 
-/// The extreme of some elements without regard to NaNs and signs of zeros, and whether one was NaN.
+/// The extreme of some elements but for the sign of a zero.
 #[inline(always)]
-fn plain_extreme<T: Real, const MAX: bool>(values: &[T]) -> (T, bool) {
+fn zero_of<T: Real, const MAX: bool>(best: T, values: &[T]) -> T {
+    if best != T::zeroed() {
+        return best;
+    }
+    // A zero of the better sign is often near.
+    let wanted = |v: &&T| **v == T::zeroed() && v.is_negative_zero() != MAX;
+    values.iter().find(wanted).copied().unwrap_or(best)
+}
+
+/// [`Real::plain_extreme`] of floats.
+///
+/// # Safety
+/// It is called inside of the level of `V`.
+#[inline(always)]
+unsafe fn plain_extreme<T: Real, V: Lanes<T>, const MAX: bool>(values: &[T]) -> (T, bool) {
     let start = if MAX { T::BOTTOM } else { T::TOP };
-    let pick = |a: T, b: T| {
-        if MAX {
-            if b > a { b } else { a }
-        } else if b < a {
-            b
-        } else {
-            a
+    let (mut best, mut more) = (V::splat(start), V::splat(start));
+    // Lanes that have seen a NaN. Two elements are asked at once.
+    let mut odd = V::splat(T::zeroed());
+    let (rows, rest) = values.as_chunks::<{ 2 * LANES }>();
+    // SAFETY: whole rows, and what is left over.
+    unsafe {
+        for row in rows {
+            let (a, b) = (V::load(row.as_ptr()), V::load(row.as_ptr().add(LANES)));
+            best = a.pick::<MAX>(best);
+            more = b.pick::<MAX>(more);
+            odd = odd.or(a.unordered(b));
         }
-    };
-    let mut lanes = [start; LANES];
-    let mut nan = false;
-    let (rows, rest) = values.as_chunks::<LANES>();
-    for row in rows {
-        let mut nans = false;
-        for j in 0..LANES {
-            lanes[j] = pick(lanes[j], row[j]);
-            nans |= row[j].is_nan();
+        for row in rest.chunks(LANES) {
+            let row = match row.len() {
+                LANES => V::load(row.as_ptr()),
+                n => V::load_first(row.as_ptr(), n).first(n, V::splat(start)),
+            };
+            best = row.pick::<MAX>(best);
+            odd = odd.or(row.unordered(row));
         }
-        nan |= nans;
     }
-    let mut best = rest.iter().fold(start, |a, b| pick(a, *b));
-    nan |= rest.iter().any(|v| v.is_nan());
-    for lane in lanes {
-        best = pick(best, lane);
-    }
+    let better = |a: T, b: T| if MAX { a > b } else { a < b };
+    let best = best.pick::<MAX>(more).to_array();
+    let best = best
+        .into_iter()
+        .fold(start, |a, b| if better(b, a) { b } else { a });
+    let nan = odd
+        .to_array()
+        .into_iter()
+        .fold(false, |nan, v| nan | v.is_nan());
     (best, nan)
 }
 
 impl<T: Real, const MAX: bool> Accumulator<T> for Extreme<T, MAX> {
     type Output = T;
 
-    fn leaf(values: &[T], _: usize) -> Self {
-        let (best, nan) = plain_extreme::<T, MAX>(values);
-        if nan {
-            return Extreme(T::nan());
-        }
-        if best == T::zeroed() {
-            let negative = |v: &&T| v.is_negative_zero();
-            let positive = |v: &&T| **v == T::zeroed() && !v.is_negative_zero();
-            let zero = if MAX {
-                values.iter().find(positive)
-            } else {
-                values.iter().find(negative)
-            };
-            return Extreme(zero.copied().unwrap_or(best));
-        }
-        Extreme(best)
+    #[inline(always)]
+    fn of<L: Level>(level: L, values: &[T], _: usize) -> Self {
+        Extreme(Extreme::<T, MAX>::of(level, values))
     }
 
     fn combine(self, right: Self) -> Self {
-        let pair = [self.0, right.0];
-        <Self as Accumulator<T>>::leaf(&pair, 0)
+        Extreme(Extreme::<T, MAX>::of(Base, &[self.0, right.0]))
     }
 
     fn finish(self) -> T {
@@ -455,8 +625,9 @@ struct ArgExtreme<T, const MAX: bool> {
 impl<T: Real, const MAX: bool> Accumulator<T> for ArgExtreme<T, MAX> {
     type Output = usize;
 
-    fn leaf(values: &[T], start: usize) -> Self {
-        let (best, nan) = plain_extreme::<T, MAX>(values);
+    #[inline(always)]
+    fn of<L: Level>(level: L, values: &[T], start: usize) -> Self {
+        let (best, nan) = T::plain_extreme::<L, MAX>(level, values);
         let found = if nan {
             values.iter().position(|v| v.is_nan())
         } else {

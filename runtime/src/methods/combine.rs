@@ -19,6 +19,14 @@ pub(super) type Run = (*const u8, isize);
 /// A run that is written.
 pub(super) type RunMut = (*mut u8, isize);
 
+/// Columns of `len` contiguous elements, at least one; bytes from one to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Column {
+    pub first: *const u8,
+    pub len: usize,
+    pub step: isize,
+}
+
 /// Combines elements of one dtype with a function of two of them. All runs are aligned to the element size.
 pub(super) trait Combine: Sync + Send {
     /// `to[i] = f(a[i], b[i])` for `n` contiguous elements; `to` may be `a` or `b`.
@@ -45,11 +53,30 @@ pub(super) trait Combine: Sync + Send {
     /// `x` has `n` elements, and `to` is not among them.
     unsafe fn leaf(&self, x: *const u8, n: usize, to: *mut u8) -> Result<()>;
 
-    /// As [`Combine::leaf`] of elements of another dtype, if there is a loop for that.
+    /// The tree of each of `count` columns, whose elements follow each other in memory and are of a dtype, if
+    /// there are loops for that.
     ///
     /// # Safety
-    /// As [`Combine::leaf`]; the elements are aligned.
-    unsafe fn leaf_of(&self, from: DType, x: *const u8, n: usize, to: *mut u8) -> bool;
+    /// There are that many elements, aligned, and as much room at `to`, which overlaps none of them.
+    unsafe fn subtrees(&self, _from: DType, _x: Column, _count: usize, _to: *mut u8) -> bool {
+        false
+    }
+
+    /// The tree of each of `n` neighbouring columns: rows of `n` elements lie at the step of `x`. If there
+    /// are loops for so many rows.
+    ///
+    /// # Safety
+    /// `x` has as many rows, at least one, and `to` room for one; `memory` has room for [`LANES`]. None overlap.
+    unsafe fn across(
+        &self,
+        _x: Run,
+        _rows: usize,
+        _memory: *mut u8,
+        _to: *mut u8,
+        _n: usize,
+    ) -> bool {
+        false
+    }
 
     /// `to[i] = f(to[i], x[n])` for the `n`-th of the positions `i`, in order, if it has a loop for that.
     ///
@@ -95,7 +122,7 @@ pub(super) fn of_kernel(
 
 /// The operation, if all that a kernel does is to store it of its two inputs, and the order in which a
 /// reduction applies it makes no difference but of rounding.
-pub(super) fn plain_operation(function: &Function) -> Option<Opcode> {
+pub(crate) fn plain_operation(function: &Function) -> Option<Opcode> {
     let insts = &function.block(function.entry).insts;
     let [a, b, op, store, ret] = insts.as_slice() else {
         return None;
@@ -301,10 +328,6 @@ impl Combine for Compiled {
             copy_block(size, (lanes, step), (to, step), 1);
         }
         Ok(())
-    }
-
-    unsafe fn leaf_of(&self, _: DType, _: *const u8, _: usize, _: *mut u8) -> bool {
-        false
     }
 
     unsafe fn scatter(&self, _: RunMut, _: &[usize], _: Run) -> bool {

@@ -1,6 +1,6 @@
 //! Reductions of rows, column by column, on the tree or from left to right.
 
-use super::combine::Combine;
+use super::combine::{Column, Combine};
 use super::source::Source;
 use crate::dtype::cast::copy_block;
 use crate::schedule::Scheduler;
@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// Bytes of the accumulators of a block of columns, which stay in a core's own caches; wider blocks make
 /// longer runs of memory.
-const BLOCK_BYTES: usize = 256 << 10;
+const BLOCK_BYTES: usize = 128 << 10;
 /// Leaves of the largest unit of work: a power of two, so that a unit is a whole subtree.
 const MAX_UNIT: usize = 64;
 /// With so many columns (or blocks of them) there is no need to split rows among threads.
@@ -52,15 +52,71 @@ impl Place {
 impl Fold<'_> {
     /// Columns that are worked on together.
     pub(super) fn width(&self) -> usize {
-        if !self.source.is_across() {
+        if !self.source.is_across() || self.runs_down(0, 0..self.source.rows.size(), 0, None) {
             return 1;
         }
         let lanes = match self.grouping {
             Grouping::Tree => self.source.rows.size().clamp(1, LANES),
             Grouping::Sequence(_) => 1,
         };
-        let width = BLOCK_BYTES / ((lanes + 1) * self.source.size());
-        width.next_multiple_of(64).clamp(64, 4096)
+        let most = BLOCK_BYTES / ((lanes + 1) * self.source.size());
+        let most = most.next_multiple_of(64).clamp(64, 4096);
+        // As few blocks as that allows, all of about the same width.
+        let columns = self.source.columns.size().max(1);
+        let width = columns.div_ceil(columns.div_ceil(most));
+        width.next_multiple_of(64)
+    }
+
+    /// Reduces `count` columns with a loop for columns of contiguous elements, if there is one. Without a place for
+    /// the results only tells whether there is.
+    fn runs_down(
+        &self,
+        column: usize,
+        rows: Range<usize>,
+        count: usize,
+        out: Option<*mut u8>,
+    ) -> bool {
+        if rows.is_empty() || !matches!(self.grouping, Grouping::Tree) {
+            return false;
+        }
+        let Some((first, from)) = self.source.column(column, rows.clone()) else {
+            return false;
+        };
+        let x = Column {
+            first,
+            len: rows.len(),
+            step: self.source.columns.inner_step(0),
+        };
+        let (out, count) = (
+            out.unwrap_or(std::ptr::null_mut()),
+            out.map_or(0, |_| count),
+        );
+        // SAFETY: the elements of these columns, aligned; `out` has room for as many.
+        unsafe { self.combine.subtrees(from, x, count, out) }
+    }
+
+    /// The loop for neighbouring columns that lie side by side.
+    ///
+    /// # Safety
+    /// As [`Fold::run`].
+    unsafe fn runs_across(
+        &self,
+        columns: Range<usize>,
+        rows: Range<usize>,
+        scratch: *mut u8,
+        out: *mut u8,
+    ) -> bool {
+        let (source, width) = (self.source, columns.len());
+        let (here, n) = (source.runs(columns), rows.len());
+        let first = source.row_runs(rows);
+        let (Some(_), Some((x, step))) = (
+            source.direct(first.first(), &here),
+            source.strided(here.first(), &first),
+        ) else {
+            return false;
+        };
+        // SAFETY: passed on; scratch has room for all lanes.
+        width > 1 && unsafe { self.combine.across((x, step), n, scratch, out, width) }
     }
 
     /// Rough time for one element.
@@ -89,6 +145,13 @@ impl Fold<'_> {
         let ns = self.ns() * (unit.min(rows) * width.min(columns)) as f64 + 20.0;
         scheduler.run(blocks * units, 1, ns, &|range: Range<usize>| {
             Scratch::with(self.scratch(unit.min(rows), width), |scratch| {
+                let (from, count) = (range.start, range.len());
+                if width == 1
+                    && units == 1
+                    && self.runs_down(from, 0..rows, count, Some(to.add(from * size)))
+                {
+                    return Ok(());
+                }
                 for task in range {
                     let (block, u) = (task / units, task % units);
                     let block = block * width..((block + 1) * width).min(columns);
@@ -159,6 +222,14 @@ impl Fold<'_> {
         // SAFETY: passed on.
         unsafe {
             match self.grouping {
+                Grouping::Tree
+                    if self.runs_down(columns.start, rows.clone(), columns.len(), Some(out)) =>
+                {
+                    Ok(())
+                }
+                Grouping::Tree if self.runs_across(columns.clone(), rows.clone(), scratch, out) => {
+                    Ok(())
+                }
                 Grouping::Tree if rows.len() <= LEAF => self.leaf(columns, rows, scratch, out),
                 Grouping::Tree => self.tree(columns, rows, scratch, out),
                 Grouping::Sequence(start) => self.sequence(columns, rows, start, scratch, out),
@@ -198,7 +269,11 @@ impl Fold<'_> {
             // The subtrees so far lie in the first slots, one a level.
             let free = tree.depth();
             // SAFETY: passed on; the tree has fewer levels than there are slots.
-            unsafe { self.leaf(columns.clone(), leaf, rest, slot(free))? };
+            unsafe {
+                if !self.runs_across(columns.clone(), leaf.clone(), rest, slot(free)) {
+                    self.leaf(columns.clone(), leaf, rest, slot(free))?;
+                }
+            }
             tree.push(free, &mut join);
         }
         tree.finish(&mut join);
@@ -222,19 +297,6 @@ impl Fold<'_> {
     ) -> Result<()> {
         let (source, size) = (self.source, self.source.size());
         let width = columns.len();
-        if width == 1
-            && let Some((x, from)) = source.column(columns.start, rows.clone())
-        {
-            // SAFETY: the elements of a leaf, aligned.
-            unsafe {
-                if from == source.to {
-                    return self.combine.leaf(x, rows.len(), out);
-                }
-                if self.combine.leaf_of(from, x, rows.len(), out) {
-                    return Ok(());
-                }
-            }
-        }
         let here = source.runs(columns);
         if width == 1 {
             let offset = here.first();

@@ -3,11 +3,13 @@
 use super::combine::{self, Combine};
 use crate::broadcast::format_shape;
 use crate::cache::Kernel;
+use crate::nest::Few;
 use crate::resolve::{ArgType, resolve_loop};
 use crate::ufunc::{Arg, Literal};
 use crate::{Array, Casting, Engine, KernelSpec, Result, RuntimeError, Ufunc};
 use kjit_ir::dtype::Kind;
 use kjit_ir::{DType, Opcode, Scalar};
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// The axes that a reduction works off.
@@ -137,7 +139,7 @@ pub(super) fn recurrence_of(
 }
 
 /// The axis of an array, counted from the front.
-pub(crate) fn resolve_axis(name: &str, axis: i64, x: &Array) -> Result<usize> {
+pub(crate) fn resolve_axis(name: &dyn Display, axis: i64, x: &Array) -> Result<usize> {
     let n = x.ndim() as i64;
     let at = if axis < 0 {
         axis.saturating_add(n)
@@ -162,8 +164,8 @@ pub(crate) fn resolve_axis(name: &str, axis: i64, x: &Array) -> Result<usize> {
 }
 
 /// For each axis of an array, is it one of these?
-pub(super) fn resolve_axes(name: &str, axis: &Axis, x: &Array) -> Result<Vec<bool>> {
-    let mut chosen = vec![false; x.ndim()];
+pub(super) fn resolve_axes(name: &dyn Display, axis: &Axis, x: &Array) -> Result<Few<bool>> {
+    let mut chosen = Few::from_elem(false, x.ndim());
     let list: &[i64] = match axis {
         Axis::All => {
             chosen.fill(true);

@@ -38,6 +38,7 @@ mod reduce;
 mod reduceat;
 mod source;
 
+pub(crate) use combine::plain_operation;
 pub use loops::Axis;
 pub(crate) use loops::resolve_axis;
 pub use reduce::Reduce;

@@ -12,7 +12,7 @@ use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
 use crate::dtype::cast::copy_block;
-use crate::nest::Order;
+use crate::nest::{Few, Order};
 use crate::ufunc::Arg;
 use crate::{Array, Engine, HostBuffer, Result, RuntimeError, Ufunc};
 use kjit_ir::DType;
@@ -67,7 +67,7 @@ impl Ufunc {
         let name = self.name();
         let found = recurrence(self, engine, "reduce", x.dtype(), options.dtype, true)?;
         let dtype = found.dtype;
-        let reduced = resolve_axes(&format!("{name}.reduce"), &options.axis, x)?;
+        let reduced = resolve_axes(&format_args!("{name}.reduce"), &options.axis, x)?;
         if !found.reorderable && reduced.iter().filter(|r| **r).count() > 1 {
             return Err(RuntimeError::value(format!(
                 "reduction operation {name} is not reorderable, so at most one axis may be specified"
@@ -77,12 +77,18 @@ impl Ufunc {
         let given = (options.initial.as_ref())
             .map(|arg| initial(self, arg, dtype))
             .transpose()?;
-        let neutral = identity(self, dtype)?;
-        let start = given.as_ref().or(neutral.as_ref());
         let mask = options
             .where_
             .map(|mask| mask_of(name, mask, x))
             .transpose()?;
+        let parts = Split::of(x, &reduced);
+        let empty = parts.rows.0.contains(&0);
+        // What results are without elements.
+        let neutral = match empty || mask.is_some() {
+            true => identity(self, dtype)?,
+            false => None,
+        };
+        let start = given.as_ref().or(neutral.as_ref());
         if mask.is_some() && start.is_none() {
             return Err(RuntimeError::value(format!(
                 "reduction operation {name} does not have an identity, so to use a where mask one has to \
@@ -90,9 +96,7 @@ impl Ufunc {
             ))
             .help("add initial = .., or declare an identity"));
         }
-        let parts = Split::of(x, &reduced);
         let kept = checked_size(&parts.kept.0, dtype.size())?;
-        let empty = parts.rows.0.contains(&0);
         if empty && start.is_none() && kept > 0 {
             return Err(RuntimeError::value(format!(
                 "zero-size array to reduction operation {name} which has no identity"
@@ -220,9 +224,9 @@ fn mask_of(name: &str, mask: &Array, x: &Array) -> Result<Array> {
 
 /// An array's axes, as those that stay and those that are worked off.
 pub(super) struct Split {
-    kept: (Vec<usize>, Vec<isize>),
-    rows: (Vec<usize>, Vec<isize>),
-    reduced: Vec<bool>,
+    kept: (Few<usize>, Few<isize>),
+    rows: (Few<usize>, Few<isize>),
+    reduced: Few<bool>,
 }
 
 impl Split {
@@ -235,7 +239,7 @@ impl Split {
         Split {
             kept: part(false),
             rows: part(true),
-            reduced: reduced.to_vec(),
+            reduced: reduced.into(),
         }
     }
 
@@ -256,8 +260,8 @@ impl Split {
         keepdims: bool,
     ) -> Result<Array> {
         let mut axes = self.kept.0.iter().zip(strides);
-        let mut shape = Vec::new();
-        let mut steps = Vec::new();
+        let mut shape: Few<usize> = Few::new();
+        let mut steps: Few<isize> = Few::new();
         for reduced in &self.reduced {
             if *reduced && keepdims {
                 shape.push(1);

@@ -1,6 +1,7 @@
 //! Reductions of complex numbers: sums part by part, extremes in lexicographic order.
 
 use super::{Accumulator, Addend, FromIndex, Job, Sum, Widen};
+use crate::wide::Level;
 use crate::{Element, ReduceOp, Result};
 use kjit_ir::Scalar;
 use num_complex::Complex;
@@ -48,7 +49,10 @@ where
     }
 }
 
-impl<P: Part> Widen<Complex<P>> for Complex<P> {
+impl<P: Part> Widen<Complex<P>> for Complex<P>
+where
+    Complex<P>: Element,
+{
     #[inline(always)]
     fn widen(self) -> Complex<P> {
         self
@@ -85,7 +89,8 @@ impl<P: Part, const MAX: bool> Extreme<P, MAX> {
 impl<P: Part, const MAX: bool> Accumulator<Complex<P>> for Extreme<P, MAX> {
     type Output = Self;
 
-    fn leaf(values: &[Complex<P>], start: usize) -> Self {
+    #[inline(always)]
+    fn of<L: Level>(_: L, values: &[Complex<P>], start: usize) -> Self {
         let element = |n: usize| Extreme {
             value: values[n],
             index: start + n,
