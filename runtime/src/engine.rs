@@ -4,8 +4,8 @@ use crate::array::Storage;
 use crate::broadcast::checked_size;
 use crate::cache::{Kernel, KernelCache};
 use crate::exec::{Execution, Operand};
-use crate::fpe::FpeMode;
-use crate::launch::{check_call, dtypes_of};
+use crate::fpe::{FpeMode, FpeReport};
+use crate::launch::{Input, Output, check_call, dtypes_of};
 use crate::nest::{Few, Order};
 use crate::reduce::{self, Source, result_dtype};
 use crate::schedule::{Progress, Scheduler};
@@ -195,6 +195,9 @@ impl Engine {
         op: ReduceOp,
     ) -> Result<Scalar> {
         let size = checked_size(shape, dtype.size())?;
+        if self.options.fpe != FpeMode::Ignore {
+            self.judge_reduction(program, spec, inputs, shape, dtype, op)?;
+        }
         if self.options.target != Target::Gpu
             && let Some(input) = identity_of(spec)
             && let [array] = inputs
@@ -217,7 +220,37 @@ impl Engine {
         self.reduce_call(&kernel, inputs, shape, dtype, op)
     }
 
-    /// As [`Engine::reduce`], with a kernel at hand.
+    /// Looks for the status flags of what is reduced, then for those of its sum.
+    fn judge_reduction(
+        &self,
+        program: &Program,
+        spec: &KernelSpec,
+        inputs: &[Array],
+        shape: &[usize],
+        dtype: DType,
+        op: ReduceOp,
+    ) -> Result<()> {
+        let mode = self.options.fpe;
+        let kernel = self.kernel_flagged(program, spec, true)?;
+        check_call(&kernel, &dtypes_of(inputs), &[dtype], Casting::No)?;
+        let inputs: Few<Input> = inputs.iter().map(Input::Array).collect();
+        let (rules, mut outs) = ((Casting::No, Casting::No), [Output::New(dtype)]);
+        let (new, report) =
+            self.launch(&kernel, &inputs, shape, &mut outs, rules, FpeMode::Warn)?;
+        let name = match spec {
+            KernelSpec::Ufunc { name, .. } => name,
+            _ => &kernel.function.name,
+        };
+        self.judge(name, &report, mode)?;
+        if let (ReduceOp::Sum, Some(mapped)) = (op, new.into_iter().flatten().next()) {
+            let flags = reduce::flags_of_sum(&mapped.to_host()?.to_contiguous()?)?;
+            let flags = Array::scalar(Scalar::int(DType::U8, flags as i128));
+            self.judge("sum", &FpeReport::of(&flags)?, mode)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::reduce`], with a kernel at hand. Status flags are not looked for.
     pub fn reduce_call(
         &self,
         kernel: &Kernel,

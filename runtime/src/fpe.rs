@@ -34,11 +34,44 @@ pub struct FpeReport {
     pub invalid: FpeCount,
     /// An infinity out of finite numbers.
     pub overflow: FpeCount,
-    /// Elements of the call.
+    /// Elements of the call: of a method, its results; of `at`, the elements that are combined.
     pub elements: u64,
 }
 
 impl FpeReport {
+    /// No flags.
+    pub(crate) fn none(elements: usize) -> FpeReport {
+        FpeReport {
+            elements: elements as u64,
+            ..FpeReport::default()
+        }
+    }
+
+    /// Changes the indices of first elements.
+    pub(crate) fn map_first(&mut self, f: impl Fn(&mut Vec<usize>)) {
+        for count in [&mut self.divide, &mut self.invalid, &mut self.overflow] {
+            if let Some(first) = &mut count.first {
+                f(first);
+            }
+        }
+    }
+
+    /// Adds the flags of elements behind these.
+    pub(crate) fn append(&mut self, more: FpeReport) {
+        let pairs = [
+            (&mut self.divide, more.divide),
+            (&mut self.invalid, more.invalid),
+            (&mut self.overflow, more.overflow),
+        ];
+        for (all, more) in pairs {
+            all.count += more.count;
+            if all.first.is_none() {
+                all.first = more.first;
+            }
+        }
+        self.elements += more.elements;
+    }
+
     /// Counts the flags of an array of them.
     pub(crate) fn of(flags: &Array) -> Result<FpeReport> {
         let host = flags.to_contiguous()?;

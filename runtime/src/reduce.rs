@@ -6,8 +6,10 @@
 //! of products have loops of their own, which never store a product.
 
 mod complex;
+mod flags;
 mod rows;
 
+pub(crate) use flags::flags_of_sum;
 pub(crate) use rows::arg_extremes;
 
 use crate::cache::Kernel;
@@ -271,6 +273,14 @@ impl<T, A: Accumulator<T>> Task for Of<'_, T, A> {
     #[inline(always)]
     fn run<L: Level>(self, level: L) -> A {
         A::of(level, self.0, self.1)
+    }
+}
+
+/// [`Accumulator::of`], for the vectors of this machine.
+fn of<T, A: Accumulator<T>>(values: &[T], start: usize) -> A {
+    match Wide::found() {
+        Some(wide) => wide.run(Of::new(values, start)),
+        None => Base.run(Of::new(values, start)),
     }
 }
 

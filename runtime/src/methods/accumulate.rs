@@ -12,8 +12,10 @@ use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::checked_size;
 use crate::dtype::cast::copy_block;
+use crate::fpe::FpeMode;
+use crate::launch::{Input, Output};
 use crate::nest::Order;
-use crate::{Array, Engine, HostBuffer, Result, RuntimeError, Ufunc};
+use crate::{Array, Casting, Engine, HostBuffer, Result, RuntimeError, SliceIndex, Ufunc};
 use kjit_ir::DType;
 use std::ops::Range;
 use std::sync::Arc;
@@ -36,6 +38,52 @@ impl Ufunc {
         dtype: Option<DType>,
     ) -> Result<Array> {
         let name = format!("{}.accumulate", self.name());
+        let result = self.accumulate_unjudged(&name, engine, x, axis, dtype)?;
+        if engine.options().fpe != FpeMode::Ignore {
+            self.judge_accumulated(&name, engine, x, axis, dtype, &result)?;
+        }
+        Ok(result)
+    }
+
+    /// Looks for the status flags of results, each combined of the one before and an element.
+    fn judge_accumulated(
+        &self,
+        name: &str,
+        engine: &Engine,
+        x: &Array,
+        axis: i64,
+        dtype: Option<DType>,
+        result: &Array,
+    ) -> Result<()> {
+        let found = recurrence(self, engine, "accumulate", x.dtype(), dtype, true)?;
+        let axis = resolve_axis(&name, axis, x)?;
+        let Some(kernel) = &found.flagged else {
+            return Ok(());
+        };
+        let mut index = vec![SliceIndex::ALL; axis + 1];
+        index[axis] = SliceIndex::range(None, Some(-1));
+        let before = result.slice(&index)?;
+        index[axis] = SliceIndex::range(Some(1), None);
+        let elements = x.slice(&index)?.to_host()?.cast(found.dtype)?;
+        let inputs = [Input::Array(&before), Input::Array(&elements)];
+        let mode = FpeMode::Warn;
+        let rules = (Casting::No, Casting::No);
+        let mut outs = [Output::New(found.dtype)];
+        let shape = before.shape();
+        let (_, mut report) = engine.launch(kernel, &inputs, shape, &mut outs, rules, mode)?;
+        report.elements = result.size() as u64;
+        report.map_first(|first| first[axis] += 1);
+        engine.judge(name, &report, engine.options().fpe)
+    }
+
+    fn accumulate_unjudged(
+        &self,
+        name: &str,
+        engine: &Engine,
+        x: &Array,
+        axis: i64,
+        dtype: Option<DType>,
+    ) -> Result<Array> {
         let found = recurrence(self, engine, "accumulate", x.dtype(), dtype, true)?;
         let dtype = found.dtype;
         if x.ndim() == 0 {

@@ -10,6 +10,8 @@ use crate::Target;
 use crate::broadcast::{broadcast_shapes, checked_size, format_shape};
 use crate::cache::Kernel;
 use crate::dtype::cast::cast_block;
+use crate::fpe::{FpeMode, FpeReport, index_of};
+use crate::launch::{Input, Output};
 use crate::nest::{Layout, LoopNest, Order};
 use crate::resolve::{ArgType, resolve_loop};
 use crate::slice::resolve_at;
@@ -82,6 +84,12 @@ impl Ufunc {
         };
         #[cfg(feature = "gpu")]
         if engine.options().target == Target::Gpu && shape.iter().all(|n| *n > 0) {
+            if call.flagged.is_some() {
+                // The same bits raise the same flags.
+                let (mut copy, values) = (target.to_host()?, values.as_ref());
+                let job = Job::new(engine, &call, &mut copy, values, &shape, indices.ndim())?;
+                engine.judge(&name, &job.run(&positions)?, engine.options().fpe)?;
+            }
             let cast = |v: &Array| device::cast(engine, self, v, call.inputs[1]);
             let values = values.as_ref().map(cast).transpose()?;
             let kernel = self.kernel_of(engine, &call, target.dtype())?;
@@ -98,12 +106,16 @@ impl Ufunc {
             // Elements that share memory must get their own before one of them changes.
             *target = target.to_contiguous()?;
         }
-        // Where a check may fail half-way, a copy is changed.
-        let mut copy = (!call.kernel.function().traps.is_empty()).then(|| target.clone());
+        // Where a check may fail half-way, or flags may be errors, a copy is changed.
+        let may_fail = !call.kernel.function().traps.is_empty() || call.flagged.is_some();
+        let mut copy = may_fail.then(|| target.clone());
         let changed = copy.as_mut().unwrap_or(target);
         let bytes = changed.nbytes();
         if shape.iter().all(|n| *n > 0) {
-            Job::new(engine, &call, changed, values.as_ref(), indices.ndim())?.run(&positions)?;
+            let values = values.as_ref();
+            let job = Job::new(engine, &call, changed, values, &shape, indices.ndim())?;
+            let report = job.run(&positions)?;
+            engine.judge(&name, &report, engine.options().fpe)?;
         }
         if let Some(copy) = copy {
             *target = copy;
@@ -253,8 +265,13 @@ impl Ufunc {
             masked: false,
         };
         let kernel = engine.kernel(self.program(), &spec)?;
+        let flagged = match engine.options().fpe {
+            FpeMode::Ignore => None,
+            _ => Some(engine.kernel_flagged(self.program(), &spec, true)?),
+        };
         Ok(Call {
             kernel,
+            flagged,
             #[cfg(feature = "gpu")]
             generics,
             inputs,
@@ -266,6 +283,8 @@ impl Ufunc {
 /// A loop: its kernel and dtypes.
 struct Call {
     kernel: Arc<Kernel>,
+    /// The kernel with an output of status flags, if these are looked for.
+    flagged: Option<Arc<Kernel>>,
     #[cfg(feature = "gpu")]
     generics: Vec<DType>,
     inputs: Vec<DType>,
@@ -329,6 +348,8 @@ struct Job<'a> {
     /// The other axes of the target.
     rest: LoopNest,
     values: Option<Source>,
+    /// Of all elements that are changed, in the order of the list.
+    shape: &'a [usize],
 }
 
 impl<'a> Job<'a> {
@@ -337,6 +358,7 @@ impl<'a> Job<'a> {
         call: &'a Call,
         target: &mut Array,
         values: Option<&Array>,
+        shape: &'a [usize],
         index_axes: usize,
     ) -> Result<Job<'a>> {
         let source = |values: &Array| {
@@ -364,11 +386,15 @@ impl<'a> Job<'a> {
             stride,
             rest,
             values,
+            shape,
         })
     }
 
-    fn run(&self, positions: &[usize]) -> Result<()> {
+    /// Says which status flags were raised, if these are looked for.
+    fn run(&self, positions: &[usize]) -> Result<FpeReport> {
+        let mut report = FpeReport::default();
         if self.rest.size() == 1
+            && self.call.flagged.is_none()
             && let (Some(combine), Some(values)) = (&self.combine, &self.values)
             && self.dtype == self.call.output
             && self.dtype != DType::Bool
@@ -378,7 +404,7 @@ impl<'a> Job<'a> {
             // SAFETY: positions lie inside the target, whose memory is ours; as many values.
             && unsafe { combine.scatter((self.base, self.stride), positions, x) }
         {
-            return Ok(());
+            return Ok(report);
         }
         let each = self.rest.size();
         let most = (BLOCK / each).max(1);
@@ -393,14 +419,22 @@ impl<'a> Job<'a> {
                 seen[positions[end]] = block;
                 end += 1;
             }
-            self.block(positions, start..end, &mut memory)?;
+            let mut part = self.block(positions, start..end, &mut memory)?;
+            part.map_first(|first| *first = index_of(first[0] + start * each, self.shape));
+            report.append(part);
             start = end;
         }
-        Ok(())
+        Ok(report)
     }
 
     /// Changes the elements at positions that are all different.
-    fn block(&self, positions: &[usize], block: Range<usize>, memory: &mut Memory) -> Result<()> {
+    fn block(
+        &self,
+        positions: &[usize],
+        block: Range<usize>,
+        memory: &mut Memory,
+    ) -> Result<FpeReport> {
+        let mut report = FpeReport::default();
         let (each, n) = (self.rest.size(), block.len() * self.rest.size());
         let here = &positions[block.clone()];
         // SAFETY: positions and the nest name elements of the target, whose memory is ours; there is room
@@ -431,13 +465,15 @@ impl<'a> Job<'a> {
             }
             let from = self.call.output;
             let results = match &self.combine {
-                Some(combine) => {
+                Some(combine) if self.call.flagged.is_none() => {
                     let a = memory.a.as_mut_ptr();
                     combine.rows(a, memory.b.as_ptr(), a, n)?;
                     a.cast_const()
                 }
-                None => {
-                    memory.result = Some(self.evaluate(memory, n)?);
+                _ => {
+                    let result;
+                    (result, report) = self.evaluate(memory, n)?;
+                    memory.result = Some(result);
                     let result = memory.result.as_ref().and_then(Array::as_ptr);
                     result.unwrap_or(memory.a.as_ptr())
                 }
@@ -447,7 +483,7 @@ impl<'a> Job<'a> {
                 cast_block(from, (place, from.size() as isize), self.dtype, at, run);
             });
         }
-        Ok(())
+        Ok(report)
     }
 
     /// Calls `f` with each run of the target's elements at some positions, and its place among all.
@@ -473,8 +509,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// The kernel's results for `n` fetched elements.
-    fn evaluate(&self, memory: &Memory, n: usize) -> Result<Array> {
+    /// The kernel's results for `n` fetched elements, and their status flags.
+    fn evaluate(&self, memory: &Memory, n: usize) -> Result<(Array, FpeReport)> {
         let array = |buffer: &HostBuffer, dtype: DType| {
             let bytes = &buffer.as_slice()[..n * dtype.size()];
             Array::from_buffer(HostBuffer::from_bytes(bytes)?, dtype, &[n])
@@ -483,11 +519,16 @@ impl<'a> Job<'a> {
         if let Some(dtype) = self.call.inputs.get(1) {
             inputs.push(array(&memory.b, *dtype)?);
         }
-        let kernel = &self.call.kernel;
-        let mut results = self
-            .engine
-            .call(kernel, &inputs, &[n], &[self.call.output])?;
-        results.remove(0).to_contiguous()
+        let kernel = (self.call.flagged.as_ref()).unwrap_or(&self.call.kernel);
+        let inputs: Vec<Input> = inputs.iter().map(Input::Array).collect();
+        let mut outs = [Output::New(self.call.output)];
+        let rules = (Casting::No, Casting::No);
+        let (mut new, report) =
+            (self.engine).launch(kernel, &inputs, &[n], &mut outs, rules, FpeMode::Warn)?;
+        match new.pop().flatten() {
+            Some(result) => Ok((result.to_contiguous()?, report)),
+            None => Err(RuntimeError::internal("bug in kjit: a call without output")),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::native;
 use crate::cache::Kernel;
 use crate::dtype::cast::copy_block;
 use crate::engine::Engine;
+use crate::launch::has_flags;
 use crate::nest::Few;
 use crate::tree::{LANES, LEAF};
 use crate::{Result, RuntimeError};
@@ -12,7 +13,7 @@ use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::CompiledKernel;
 use kjit_ir::{Access, DType, Function, Imm, Opcode, Part, Role};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A run of elements: the first one's address, and bytes between neighbours.
 pub(super) type Run = (*const u8, isize);
@@ -91,6 +92,11 @@ pub(super) trait Combine: Sync + Send {
     /// All have `n` elements, and nothing overlaps.
     unsafe fn join(&self, a: RowMut, b: RowMut, n: usize) -> bool;
 
+    /// The status flags raised since this was last asked; none unless the kernel has them.
+    fn take_flags(&self) -> u8 {
+        0
+    }
+
     /// Rough time to combine two elements, in nanoseconds.
     fn ns(&self) -> f64;
 }
@@ -150,10 +156,15 @@ pub(crate) fn plain_operation(function: &Function) -> Option<Opcode> {
     (loads && plain && of_both && whole && stored && ret.op == Opcode::Return).then_some(op.op)
 }
 
+/// Elements whose status flags are gathered at a time.
+const FLAG_BLOCK: usize = 1024;
+
 /// The code of a kernel with two inputs and one output of one dtype.
 struct Compiled {
     kernel: Arc<Kernel>,
     size: usize,
+    /// The status flags raised, if the kernel has an output of them: its fourth argument.
+    raised: Option<AtomicU8>,
     /// Bytes from an argument to the part that each array parameter is, and which argument it belongs to.
     params: Few<(usize, usize)>,
     /// Code for contiguous elements, and how many it takes at a time.
@@ -167,8 +178,9 @@ impl Compiled {
     fn new(engine: &Engine, kernel: &Arc<Kernel>, dtype: DType) -> Result<Compiled> {
         let mut params: Few<(usize, usize)> = Few::new();
         let mut argument = 0;
+        let has_flags = has_flags(kernel);
         for array in &kernel.function.arrays {
-            if array.role != Role::Argument {
+            if !matches!(array.role, Role::Argument | Role::Fpe) {
                 return Err(RuntimeError::internal(format!(
                     "bug in kjit: {} is no plain loop",
                     kernel.function.name
@@ -181,7 +193,7 @@ impl Compiled {
                 argument += 1;
             }
         }
-        if argument != 3 {
+        if argument != 3 + has_flags as usize {
             return Err(RuntimeError::internal(format!(
                 "bug in kjit: {} is not binary",
                 kernel.function.name
@@ -194,6 +206,7 @@ impl Compiled {
         let mut combine = Compiled {
             kernel: kernel.clone(),
             size: dtype.size(),
+            raised: has_flags.then(AtomicU8::default),
             params,
             vector: None,
             scalar,
@@ -201,7 +214,7 @@ impl Compiled {
             ns: engine.ns_per_element(kernel),
         };
         // Parts of complex numbers are two elements apart: such kernels run as scalar code.
-        if engine.code() == CpuCode::Vector && combine.params.len() == 3 {
+        if engine.code() == CpuCode::Vector && combine.params.len() == argument {
             let lanes = combine.code(Access::Contiguous, CpuCode::Vector)?.lanes();
             combine.vector = Some((CpuCode::Vector, lanes.max(1)));
         }
@@ -215,18 +228,40 @@ impl Compiled {
         self.kernel.code(&access, code, &self.stats)
     }
 
-    /// Runs code for `n` elements, one after the other if it is scalar code.
+    /// Runs code for `n` elements, one after the other if it is scalar code, and gathers their status flags.
     ///
     /// # Safety
     /// The arguments have `n` elements at these steps; vector code gets a multiple of its lanes, and
     /// contiguous elements that overlap only element upon same element.
     unsafe fn run(&self, code: &dyn CompiledKernel, args: [RunMut; 3], n: usize) -> Result<()> {
+        let Some(raised) = &self.raised else {
+            // SAFETY: passed on.
+            return unsafe { self.call(code, &args, n) };
+        };
+        let mut flags = [0; FLAG_BLOCK];
+        let mut all = 0;
+        for done in (0..n).step_by(FLAG_BLOCK) {
+            let count = FLAG_BLOCK.min(n - done);
+            let [a, b, to] =
+                args.map(|(at, step)| (at.wrapping_offset(done as isize * step), step));
+            // SAFETY: the caller's promise for some of the elements, and a byte for each of them.
+            unsafe { self.call(code, &[a, b, to, (flags.as_mut_ptr(), 1)], count)? };
+            all = flags[..count].iter().fold(all, |all, flag| all | flag);
+        }
+        raised.fetch_or(all, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// # Safety
+    /// As [`Compiled::run`].
+    unsafe fn call(&self, code: &dyn CompiledKernel, args: &[RunMut], n: usize) -> Result<()> {
         let status = KernelStatus::default();
         let dims = n as isize;
         let data = std::ptr::from_ref(&status).cast::<u8>();
         // Scalar code loads and stores element by element, so that one element may read what the one
         // before has written.
-        if self.params.len() == 3 {
+        if let ([a, b, to], 3) = (args, self.params.len()) {
+            let args = [a, b, to];
             let (pointers, steps) = (args.map(|a| a.0), args.map(|a| a.1));
             // SAFETY: the caller's promise.
             unsafe { code.call(pointers.as_ptr(), &dims, steps.as_ptr(), data) };
@@ -336,6 +371,10 @@ impl Combine for Compiled {
 
     unsafe fn join(&self, _: RowMut, _: RowMut, _: usize) -> bool {
         false
+    }
+
+    fn take_flags(&self) -> u8 {
+        (self.raised.as_ref()).map_or(0, |raised| raised.swap(0, Ordering::Relaxed))
     }
 
     fn ns(&self) -> f64 {

@@ -192,6 +192,18 @@ impl Fold<'_> {
         Ok(())
     }
 
+    /// Reduces all rows of some columns, at most [`Fold::width`] of them or one.
+    ///
+    /// # Safety
+    /// `out` has room for these columns.
+    pub(super) unsafe fn run_one(&self, columns: Range<usize>, out: *mut u8) -> Result<()> {
+        let rows = 0..self.source.rows.size();
+        Scratch::with(self.scratch(rows.len(), columns.len()), |scratch| {
+            // SAFETY: passed on.
+            unsafe { self.run(columns, rows, scratch, out) }
+        })
+    }
+
     /// Bytes of scratch memory that [`Fold::run`] needs.
     pub(super) fn scratch(&self, rows: usize, width: usize) -> usize {
         let slots = rows.div_ceil(LEAF).max(1).ilog2() as usize + 3;

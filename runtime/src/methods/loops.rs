@@ -3,6 +3,7 @@
 use super::combine::{self, Combine};
 use crate::broadcast::format_shape;
 use crate::cache::Kernel;
+use crate::fpe::FpeMode;
 use crate::nest::Few;
 use crate::resolve::{ArgType, resolve_loop};
 use crate::ufunc::{Arg, Literal};
@@ -40,13 +41,16 @@ impl From<i64> for Axis {
 pub(super) struct Loop {
     pub dtype: DType,
     pub kernel: Arc<Kernel>,
+    /// The kernel with an output of status flags, if these are looked for.
+    pub flagged: Option<Arc<Kernel>>,
     /// May elements be combined in any grouping and order?
     pub reorderable: bool,
 }
 
 impl Loop {
     pub(super) fn combine(&self, engine: &Engine) -> Result<Box<dyn Combine>> {
-        combine::of_kernel(engine, &self.kernel, self.dtype)
+        let kernel = self.flagged.as_ref().unwrap_or(&self.kernel);
+        combine::of_kernel(engine, kernel, self.dtype)
     }
 }
 
@@ -116,11 +120,16 @@ fn loop_of(ufunc: &Ufunc, engine: &Engine, method: &str, of: DType) -> Result<Lo
         masked: false,
     };
     let kernel = engine.kernel(ufunc.program(), &spec)?;
+    let flagged = match engine.options().fpe {
+        FpeMode::Ignore => None,
+        _ => Some(engine.kernel_flagged(ufunc.program(), &spec, true)?),
+    };
     let reorderable =
         signature.reorderable || combine::plain_operation(kernel.function()).is_some();
     Ok(Loop {
         dtype: out,
         kernel,
+        flagged,
         reorderable,
     })
 }

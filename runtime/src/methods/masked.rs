@@ -35,18 +35,19 @@ impl RowMut {
 }
 
 impl MaskedFold<'_> {
-    /// Reduces each column to one element of `out`; `present` tells for which there was any. A sequence has
-    /// to have a start.
+    /// Reduces each of some columns to one element of `out`, which begins with the first of all; `present` tells for
+    /// which there was any. A sequence has to have a start.
     ///
     /// # Safety
     /// As [`super::fold::Fold::run_all`]; `present` has a byte for each column.
     pub(super) unsafe fn run_all(
         &self,
+        all: Range<usize>,
         scheduler: &Scheduler,
         out: *mut u8,
         present: *mut u8,
     ) -> Result<()> {
-        let (columns, rows) = (self.source.columns.size(), self.source.rows.size());
+        let (columns, rows) = (all.len(), self.source.rows.size());
         let size = self.source.size();
         let width = if self.source.is_across() { WIDTH } else { 1 };
         let slots = rows.div_ceil(LEAF).max(1).ilog2() as usize + 3;
@@ -59,6 +60,7 @@ impl MaskedFold<'_> {
             Scratch::with(4 * row + (slots + 1) * slot, |scratch| {
                 for block in range {
                     let block = block * width..((block + 1) * width).min(columns);
+                    let block = all.start + block.start..all.start + block.end;
                     let to = RowMut {
                         values: out.add(block.start * size),
                         present: present.add(block.start),

@@ -326,8 +326,9 @@ unsafe fn halve_at<T: Copy, O: Op<T>, const N: usize>(
         }
         for w in [8, 4, 2, 1] {
             for k in 0..w.min(present.saturating_sub(w)) {
-                for j in 0..N {
-                    value[k][j] = O::apply(value[k][j], value[k + w][j]);
+                let right = value[k + w];
+                for (left, right) in value[k].iter_mut().zip(right) {
+                    *left = O::apply(*left, right);
                 }
             }
         }

@@ -1,10 +1,11 @@
 //! `reduce`: elements along axes become one.
 
+use super::combine::Combine;
 use super::deliver;
 #[cfg(feature = "gpu")]
 use super::device;
 use super::fold::{Fold, Grouping};
-use super::loops::{Axis, identity, initial, recurrence, resolve_axes};
+use super::loops::{Axis, Loop, identity, initial, recurrence, resolve_axes};
 use super::masked::MaskedFold;
 use super::source::Source;
 #[cfg(feature = "gpu")]
@@ -12,6 +13,7 @@ use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
 use crate::dtype::cast::copy_block;
+use crate::fpe::FpeReport;
 use crate::nest::{Few, Order};
 use crate::ufunc::Arg;
 use crate::{Array, Engine, HostBuffer, Result, RuntimeError, Ufunc};
@@ -103,87 +105,30 @@ impl Ufunc {
             ))
             .help("add initial = .., or reduce an array with at least one element"));
         }
+        let plan = Plan {
+            engine,
+            found: &found,
+            x,
+            reduced: &reduced,
+            parts,
+            kept,
+            empty,
+            given: given.as_deref(),
+            start: start.map(Vec::as_slice),
+            mask: mask.as_ref(),
+            keepdims: options.keepdims,
+        };
         #[cfg(feature = "gpu")]
         if engine.options().target == Target::Gpu && !empty && kept > 0 {
-            let scalar =
-                |bytes: &Vec<u8>| Array::from_buffer(HostBuffer::from_bytes(bytes)?, dtype, &[]);
-            let given = given.as_ref().map(scalar).transpose()?;
-            let start = start.map(scalar).transpose()?;
-            let device = device::OnDevice {
-                engine,
-                ufunc: self,
-                found: &found,
-            };
-            let (given, start) = (given.as_ref(), start.as_ref());
-            let result = device.reduce(x, &reduced, given, start, mask.as_ref())?;
-            let axes = reduced.iter().zip(x.shape());
-            let shape: Vec<usize> = axes
-                .filter(|(reduced, _)| options.keepdims || !**reduced)
-                .map(|(reduced, n)| if *reduced { 1 } else { *n })
-                .collect();
-            return device::kept_dims(result, &shape);
-        }
-        let x = x.to_host()?;
-        let began = Instant::now();
-        let order = if mask.is_some() { Order::C } else { Order::Any };
-        let source = Source::new(&x, dtype, parts.kept(), parts.rows(), order)?;
-        let mut buffer = HostBuffer::zeroed(kept * dtype.size())?;
-        let out = buffer.as_mut_ptr();
-        let (size, step) = (dtype.size(), dtype.size() as isize);
-        let combine = found.combine(engine)?;
-        let fill = |value: &[u8]| {
-            // SAFETY: `out` has room for `kept` elements, as it has for all that follows.
-            unsafe { copy_block(size, (value.as_ptr(), 0), (out, step), kept) }
-        };
-        let mut present = vec![1u8; if mask.is_some() { kept } else { 0 }];
-        if kept == 0 {
-        } else if let (true, Some(start)) = (empty, start) {
-            fill(start);
-        } else if let Some(mask) = &mask {
-            let strides = Split::of(mask, &reduced);
-            let mask = Source::new(mask, DType::Bool, strides.kept(), strides.rows(), Order::C)?;
-            let fold = MaskedFold {
-                source: &source,
-                mask: &mask,
-                combine: &*combine,
-                grouping: match found.reorderable {
-                    true => Grouping::Tree,
-                    false => Grouping::Sequence(start.map(Vec::as_slice)),
-                },
-            };
-            // SAFETY: see above; a byte for each of them.
-            unsafe { fold.run_all(&engine.scheduler, out, present.as_mut_ptr())? };
-        } else {
-            let fold = Fold {
-                source: &source,
-                combine: &*combine,
-                grouping: match found.reorderable {
-                    true => Grouping::Tree,
-                    false => Grouping::Sequence(given.as_deref()),
-                },
-            };
-            // SAFETY: see above.
-            unsafe { fold.run_all(&engine.scheduler, out)? };
-        }
-        if found.reorderable && !empty && kept > 0 {
-            if let Some(given) = &given {
-                let mut first = HostBuffer::zeroed(kept * size)?;
-                let from = first.as_mut_ptr();
-                // SAFETY: see above; `first` has the same size.
-                unsafe {
-                    copy_block(size, (given.as_ptr(), 0), (from, step), kept);
-                    combine.rows(from, out, out, kept)?;
-                }
+            if found.flagged.is_some() {
+                // The same bits raise the same flags.
+                plan.judge(name, &plan.on_host()?.1)?;
             }
-            if let Some(start) = start {
-                for (n, _) in present.iter().enumerate().filter(|(_, p)| **p == 0) {
-                    // SAFETY: one of the `kept` elements.
-                    unsafe { std::ptr::copy(start.as_ptr(), out.add(n * size), size) };
-                }
-            }
+            return plan.on_device(self);
         }
-        engine.record(began, x.nbytes(), kept * size);
-        parts.result(buffer, dtype, &source.out_strides, options.keepdims)
+        let (result, report) = plan.on_host()?;
+        plan.judge(name, &report)?;
+        Ok(result)
     }
 
     /// As [`Ufunc::reduce`], to an array that is there already.
@@ -200,6 +145,195 @@ impl Ufunc {
     ) -> Result<()> {
         let result = self.reduce(engine, x, options)?;
         deliver(&format!("{}.reduce", self.name()), result, out)
+    }
+}
+
+/// A reduction, checked.
+struct Plan<'a> {
+    engine: &'a Engine,
+    found: &'a Loop,
+    x: &'a Array,
+    reduced: &'a [bool],
+    parts: Split,
+    /// How many results there are.
+    kept: usize,
+    /// Are they made of no elements?
+    empty: bool,
+    /// What is combined with each result, and what it is if no element is selected.
+    given: Option<&'a [u8]>,
+    start: Option<&'a [u8]>,
+    mask: Option<&'a Array>,
+    keepdims: bool,
+}
+
+impl Plan<'_> {
+    fn judge(&self, name: &str, report: &FpeReport) -> Result<()> {
+        if report.is_empty() {
+            return Ok(());
+        }
+        let mode = self.engine.options().fpe;
+        self.engine.judge(&format!("{name}.reduce"), report, mode)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn on_device(&self, ufunc: &Ufunc) -> Result<Array> {
+        let scalar = |bytes: &[u8]| {
+            Array::from_buffer(HostBuffer::from_bytes(bytes)?, self.found.dtype, &[])
+        };
+        let given = self.given.map(scalar).transpose()?;
+        let start = self.start.map(scalar).transpose()?;
+        let device = device::OnDevice {
+            engine: self.engine,
+            ufunc,
+            found: self.found,
+        };
+        let (given, start) = (given.as_ref(), start.as_ref());
+        let result = device.reduce(self.x, self.reduced, given, start, self.mask)?;
+        let axes = self.reduced.iter().zip(self.x.shape());
+        let shape: Vec<usize> = axes
+            .filter(|(reduced, _)| self.keepdims || !**reduced)
+            .map(|(reduced, n)| if *reduced { 1 } else { *n })
+            .collect();
+        device::kept_dims(result, &shape)
+    }
+
+    fn on_host(&self) -> Result<(Array, FpeReport)> {
+        let (dtype, kept) = (self.found.dtype, self.kept);
+        let (size, parts) = (dtype.size(), &self.parts);
+        let x = self.x.to_host()?;
+        let began = Instant::now();
+        let order = match self.mask {
+            Some(_) => Order::C,
+            None => Order::Any,
+        };
+        let source = Source::new(&x, dtype, parts.kept(), parts.rows(), order)?;
+        let mask = match self.mask {
+            Some(mask) => {
+                let split = Split::of(mask, self.reduced);
+                Some(Source::new(
+                    mask,
+                    DType::Bool,
+                    split.kept(),
+                    split.rows(),
+                    Order::C,
+                )?)
+            }
+            None => None,
+        };
+        let mut buffer = HostBuffer::zeroed(kept * size)?;
+        let mut present = vec![1u8; if mask.is_some() { kept } else { 0 }];
+        let combine = self.found.combine(self.engine)?;
+        let work = Work {
+            plan: self,
+            source: &source,
+            mask: mask.as_ref(),
+            combine: &*combine,
+            out: buffer.as_mut_ptr(),
+            present: present.as_mut_ptr(),
+        };
+        // SAFETY: the places have room for all columns.
+        unsafe { work.run(None)? };
+        let mut report = FpeReport::none(kept);
+        if combine.take_flags() != 0 {
+            // Once more, result by result, to see which ones.
+            let mut flags = HostBuffer::zeroed(kept)?;
+            for (column, flag) in flags.as_mut_slice().iter_mut().enumerate() {
+                // SAFETY: as above.
+                unsafe { work.run(Some(column))? };
+                *flag = combine.take_flags();
+            }
+            let strides: Few<isize> = (source.out_strides.iter())
+                .map(|step| step / size as isize)
+                .collect();
+            report = FpeReport::of(&parts.result(flags, DType::U8, &strides, self.keepdims)?)?;
+        }
+        self.engine.record(began, x.nbytes(), kept * size);
+        let result = parts.result(buffer, dtype, &source.out_strides, self.keepdims)?;
+        Ok((result, report))
+    }
+}
+
+/// The work of a reduction on the host.
+struct Work<'a> {
+    plan: &'a Plan<'a>,
+    source: &'a Source,
+    mask: Option<&'a Source>,
+    combine: &'a dyn Combine,
+    out: *mut u8,
+    /// For each column, does the mask select anything? Without a mask nothing is there.
+    present: *mut u8,
+}
+
+impl Work<'_> {
+    /// Reduces all columns, or one of them.
+    ///
+    /// # Safety
+    /// `out` is aligned and has room for an element of each column, `present` for a byte; nobody else uses them.
+    unsafe fn run(&self, column: Option<usize>) -> Result<()> {
+        let (plan, combine) = (self.plan, self.combine);
+        let columns = column.map_or(0..plan.kept, |column| column..column + 1);
+        let size = plan.found.dtype.size();
+        let (out, n) = (self.out.wrapping_add(columns.start * size), columns.len());
+        let fill = |value: &[u8], to: *mut u8, n: usize| {
+            // SAFETY: there is room for so many elements.
+            unsafe { copy_block(size, (value.as_ptr(), 0), (to, size as isize), n) }
+        };
+        if n == 0 {
+            return Ok(());
+        }
+        if let (true, Some(start)) = (plan.empty, plan.start) {
+            fill(start, out, n);
+            return Ok(());
+        }
+        let sequence = |start| match plan.found.reorderable {
+            true => Grouping::Tree,
+            false => Grouping::Sequence(start),
+        };
+        let scheduler = &plan.engine.scheduler;
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(mask) = self.mask {
+                let fold = MaskedFold {
+                    source: self.source,
+                    mask,
+                    combine,
+                    grouping: sequence(plan.start),
+                };
+                fold.run_all(columns.clone(), scheduler, self.out, self.present)?;
+            } else {
+                let fold = Fold {
+                    source: self.source,
+                    combine,
+                    grouping: sequence(plan.given),
+                };
+                match column {
+                    None => fold.run_all(scheduler, out)?,
+                    Some(_) => fold.run_one(columns.clone(), out)?,
+                }
+            }
+        }
+        if !plan.found.reorderable {
+            return Ok(());
+        }
+        let present = |column: usize| match self.mask {
+            // SAFETY: a byte for each column.
+            Some(_) => unsafe { *self.present.add(column) != 0 },
+            None => true,
+        };
+        if let Some(given) = plan.given
+            && (n > 1 || present(columns.start))
+        {
+            let mut first = HostBuffer::zeroed(n * size)?;
+            fill(given, first.as_mut_ptr(), n);
+            // SAFETY: as many elements in both.
+            unsafe { combine.rows(first.as_ptr(), out, out, n)? };
+        }
+        if let (Some(start), Some(_)) = (plan.start, self.mask) {
+            for column in columns.filter(|column| !present(*column)) {
+                fill(start, self.out.wrapping_add(column * size), 1);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,13 +4,14 @@ use super::deliver;
 #[cfg(feature = "gpu")]
 use super::device;
 use super::fold::{Fold, Grouping, Place};
-use super::loops::{recurrence, resolve_axis};
+use super::loops::{Loop, recurrence, resolve_axis};
 use super::reduce::Split;
 use super::source::Source;
 #[cfg(feature = "gpu")]
 use crate::Target;
 use crate::array::Storage;
 use crate::broadcast::{checked_size, format_shape};
+use crate::fpe::FpeReport;
 use crate::nest::Order;
 use crate::scratch::Scratch;
 use crate::{Array, Engine, HostBuffer, Result, RuntimeError, Ufunc};
@@ -58,15 +59,18 @@ impl Ufunc {
             );
         }
         let axis = resolve_axis(&name, axis, x)?;
+        let flags = found.flagged.is_some();
+        let judge = |report: &FpeReport| engine.judge(&name, report, engine.options().fpe);
         let slices = slices(&name, indices, x.shape()[axis])?;
-        let mut chosen = vec![false; x.ndim()];
-        chosen[axis] = true;
-        let size = dtype.size();
         let mut shape = x.shape().to_vec();
         shape[axis] = slices.len();
-        let total = checked_size(&shape, size)?;
+        checked_size(&shape, dtype.size())?;
         #[cfg(feature = "gpu")]
-        if engine.options().target == Target::Gpu && total > 0 {
+        if engine.options().target == Target::Gpu && !shape.contains(&0) {
+            if flags {
+                // The same bits raise the same flags.
+                judge(&on_host(engine, &found, x, axis, &slices, &shape)?.1)?;
+            }
             let device = device::OnDevice {
                 engine,
                 ufunc: self,
@@ -74,52 +78,11 @@ impl Ufunc {
             };
             return device.reduceat(x, axis, &slices);
         }
-        let x = x.to_host()?;
-        let began = Instant::now();
-        let parts = Split::of(&x, &chosen);
-        let source = Source::new(&x, dtype, parts.kept(), parts.rows(), Order::Any)?;
-        let combine = found.combine(engine)?;
-        let fold = Fold {
-            source: &source,
-            combine: &*combine,
-            grouping: match found.reorderable {
-                true => Grouping::Tree,
-                false => Grouping::Sequence(None),
-            },
-        };
-        let mut buffer = HostBuffer::zeroed(total * size)?;
-        let out = Place(buffer.as_mut_ptr());
-        if total > 0 {
-            let columns = source.columns.size();
-            let width = fold.width();
-            let blocks = columns.div_ceil(width);
-            let longest = slices.iter().map(Range::len).max().unwrap_or(1);
-            let rows: usize = slices.iter().map(Range::len).sum();
-            let ns = combine.ns() * (rows * columns) as f64 / (blocks * slices.len()) as f64 + 20.0;
-            engine
-                .scheduler
-                .run(blocks * slices.len(), 1, ns, &|range: Range<usize>| {
-                    Scratch::with(fold.scratch(longest, width), |scratch| {
-                        for task in range {
-                            let (slice, block) = (task / blocks, task % blocks);
-                            let block = block * width..((block + 1) * width).min(columns);
-                            let place = out.add((slice * columns + block.start) * size);
-                            // SAFETY: slices and blocks are different places of `out`.
-                            unsafe { fold.run(block, slices[slice].clone(), scratch, place)? };
-                        }
-                        Ok(())
-                    })
-                })?;
+        let (result, report) = on_host(engine, &found, x, axis, &slices, &shape)?;
+        if flags {
+            judge(&report)?;
         }
-        engine.record(began, x.nbytes(), total * size);
-        // One slice's results lie behind those of the one before.
-        let mut strides = source.out_strides.clone();
-        let slice_step = match total {
-            0 => size,
-            _ => total / slices.len() * size,
-        };
-        strides.insert(axis, slice_step as isize);
-        Array::from_storage(Storage::Host(Arc::new(buffer)), dtype, &shape, &strides, 0)
+        Ok(result)
     }
 
     /// As [`Ufunc::reduceat`], to an array that is there already.
@@ -139,6 +102,79 @@ impl Ufunc {
         let result = self.reduceat(engine, x, indices, axis, dtype)?;
         deliver(&format!("{}.reduceat", self.name()), result, out)
     }
+}
+
+/// The reductions of the slices, of which the results have this shape, and their status flags.
+fn on_host(
+    engine: &Engine,
+    found: &Loop,
+    x: &Array,
+    axis: usize,
+    slices: &[Range<usize>],
+    shape: &[usize],
+) -> Result<(Array, FpeReport)> {
+    let dtype = found.dtype;
+    let size = dtype.size();
+    let total: usize = shape.iter().product();
+    let mut chosen = vec![false; x.ndim()];
+    chosen[axis] = true;
+    let x = x.to_host()?;
+    let began = Instant::now();
+    let parts = Split::of(&x, &chosen);
+    let source = Source::new(&x, dtype, parts.kept(), parts.rows(), Order::Any)?;
+    let combine = found.combine(engine)?;
+    let fold = Fold {
+        source: &source,
+        combine: &*combine,
+        grouping: match found.reorderable {
+            true => Grouping::Tree,
+            false => Grouping::Sequence(None),
+        },
+    };
+    // One slice's results lie behind those of the one before.
+    let as_array = |buffer: HostBuffer, dtype: DType| {
+        let of = |step: isize| step / size as isize * dtype.size() as isize;
+        let mut strides: Vec<isize> = source.out_strides.iter().map(|s| of(*s)).collect();
+        let slice = total.checked_div(slices.len()).unwrap_or(1).max(1);
+        strides.insert(axis, (slice * dtype.size()) as isize);
+        Array::from_storage(Storage::Host(Arc::new(buffer)), dtype, shape, &strides, 0)
+    };
+    let mut buffer = HostBuffer::zeroed(total * size)?;
+    let mut report = FpeReport::none(total);
+    if total > 0 {
+        let out = Place(buffer.as_mut_ptr());
+        let columns = source.columns.size();
+        let longest = slices.iter().map(Range::len).max().unwrap_or(1);
+        let rows: usize = slices.iter().map(Range::len).sum();
+        let run = |width: usize, tasks: Range<usize>| {
+            let blocks = columns.div_ceil(width);
+            Scratch::with(fold.scratch(longest, width), |scratch| {
+                for task in tasks {
+                    let (slice, block) = (task / blocks, task % blocks);
+                    let block = block * width..((block + 1) * width).min(columns);
+                    let place = out.add((slice * columns + block.start) * size);
+                    // SAFETY: slices and blocks are different places of `out`.
+                    unsafe { fold.run(block, slices[slice].clone(), scratch, place)? };
+                }
+                Ok(())
+            })
+        };
+        let width = fold.width();
+        let tasks = columns.div_ceil(width) * slices.len();
+        let ns = combine.ns() * (rows * columns) as f64 / tasks as f64 + 20.0;
+        (engine.scheduler).run(tasks, 1, ns, &|range| run(width, range))?;
+        if combine.take_flags() != 0 {
+            // Once more, result by result, to see which ones.
+            let mut flags = HostBuffer::zeroed(total)?;
+            for (task, flag) in flags.as_mut_slice().iter_mut().enumerate() {
+                run(1, task..task + 1)?;
+                *flag = combine.take_flags();
+            }
+            report = FpeReport::of(&as_array(flags, DType::U8)?)?;
+        }
+    }
+    engine.record(began, x.nbytes(), total * size);
+    Ok((as_array(buffer, dtype)?, report))
 }
 
 /// The slices of an axis that indices cut: none is empty.

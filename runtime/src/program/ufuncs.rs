@@ -263,7 +263,7 @@ impl Evaluator<'_> {
         let (axis, lanes) = match options.axis {
             None | Some(Axis::All) => (None, array.reshape(&[array.size()])?),
             axis => {
-                let axis = resolve_axis(name, one_axis(name, axis, loc)?, &array);
+                let axis = resolve_axis(&name, one_axis(name, axis, loc)?, &array);
                 let axis = axis.map_err(|e| e.at(loc))?;
                 (Some(axis), array.with_axis_last(axis))
             }

@@ -1,6 +1,6 @@
 //! Indices of the extremes of rows: `argmin` and `argmax` along an axis.
 
-use super::{Accumulator, ArgExtreme, Source, complex, reduce};
+use super::{Accumulator, ArgExtreme, Source, complex, of, reduce};
 use crate::schedule::Scheduler;
 use crate::{Array, Element, ReduceOp, Result};
 use half::f16;
@@ -86,7 +86,7 @@ fn each<T: Element + bytemuck::Pod, A: Accumulator<T>>(
         let part = bytes[range.start * size..range.end * size].chunks_exact(size);
         let found = part.map(|values| {
             bytemuck::cast_slice_mut(&mut row).copy_from_slice(values);
-            index(A::leaf(&row, 0).finish()) as i64
+            index(of::<T, A>(&row, 0).finish()) as i64
         });
         let found: Vec<i64> = found.collect();
         let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,6 +7,7 @@ mod device_methods;
 mod execution;
 mod fpe;
 mod gufuncs;
+mod method_flags;
 mod methods;
 mod methods_refused;
 mod nests;
