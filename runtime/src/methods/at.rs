@@ -62,7 +62,8 @@ impl Ufunc {
     ) -> Result<()> {
         let name = format!("{}.at", self.name());
         let call = self.resolve_at_call(&name, engine, target.dtype(), values)?;
-        let (positions, shape) = positions(&name, indices, target)?;
+        let list = Positions::new(&name, indices, target)?;
+        let (positions, shape) = (list.as_slice(), &list.shape);
         let values = match values {
             Some(arg) => {
                 let to = call.inputs[1];
@@ -70,12 +71,12 @@ impl Ufunc {
                     Arg::Array(array) => array.to_host()?,
                     other => literal(self, "b", other, to)?,
                 };
-                Some(values.broadcast_to(&shape).map_err(|_| {
+                Some(values.broadcast_to(shape).map_err(|_| {
                     RuntimeError::shape(format!(
                         "{name}: values of shape {} do not broadcast to {}, the shape of the indices and \
                          the other axes of the target",
                         format_shape(values.shape()),
-                        format_shape(&shape)
+                        format_shape(shape)
                     ))
                     .help("aligned from the right, their extents must be equal or 1")
                 })?)
@@ -86,20 +87,18 @@ impl Ufunc {
         if engine.options().target == Target::Gpu && shape.iter().all(|n| *n > 0) {
             if call.flagged.is_some() {
                 // The same bits raise the same flags.
-                let (mut copy, values) = (target.to_host()?, values.as_ref());
-                let job = Job::new(engine, &call, &mut copy, values, &shape, indices.ndim())?;
-                engine.judge(&name, &job.run(&positions)?, engine.options().fpe)?;
+                let mut copy = target.to_host()?.to_contiguous()?;
+                let values = values.as_ref();
+                let job = Job::new(engine, &call, &mut copy, values, shape, indices.ndim())?;
+                engine.judge(&name, &job.run(positions)?, engine.options().fpe)?;
             }
             let cast = |v: &Array| device::cast(engine, self, v, call.inputs[1]);
             let values = values.as_ref().map(cast).transpose()?;
-            let kernel = self.kernel_of(engine, &call, target.dtype())?;
-            return device::at(
-                engine,
-                kernel.function(),
-                target,
-                &positions,
+            let (kernel, values) = (
+                self.kernel_of(engine, &call, target.dtype())?,
                 values.as_ref(),
             );
+            return device::at(engine, kernel.function(), target, positions, values);
         }
         let began = Instant::now();
         if target.strides().contains(&0) {
@@ -113,8 +112,8 @@ impl Ufunc {
         let bytes = changed.nbytes();
         if shape.iter().all(|n| *n > 0) {
             let values = values.as_ref();
-            let job = Job::new(engine, &call, changed, values, &shape, indices.ndim())?;
-            let report = job.run(&positions)?;
+            let job = Job::new(engine, &call, changed, values, shape, indices.ndim())?;
+            let report = job.run(positions)?;
             engine.judge(&name, &report, engine.options().fpe)?;
         }
         if let Some(copy) = copy {
@@ -303,36 +302,50 @@ fn check_indices(name: &str, indices: &Array) -> Result<()> {
     Ok(())
 }
 
-/// Positions along the target's first axis, and the shape of all elements that are changed.
-fn positions(name: &str, indices: &Array, target: &Array) -> Result<(Vec<usize>, Vec<usize>)> {
-    check_indices(name, indices)?;
-    let Some((extent, rest)) = target.shape().split_first() else {
-        return Err(
-            RuntimeError::value(format!("{name}: a single value has no axis to index"))
-                .help("give a target with at least one axis"),
-        );
-    };
-    let list = indices.cast(DType::I64)?;
-    let copy = match list.as_slice::<i64>() {
-        Some(_) => Vec::new(),
-        None => list.to_vec::<i64>()?,
-    };
-    let list = list.as_slice::<i64>().unwrap_or(&copy);
-    let n = *extent as i64;
-    let positions = match list.iter().fold(true, |ok, i| ok & (*i >= -n) & (*i < n)) {
-        true => list
-            .iter()
-            .map(|i| (if *i < 0 { i + n } else { *i }) as usize)
-            .collect(),
-        // Names the first that is outside.
-        false => list
-            .iter()
-            .map(|i| resolve_at(*extent, 0, *i))
-            .collect::<Result<Vec<usize>>>()?,
-    };
-    let shape: Vec<usize> = indices.shape().iter().chain(rest).copied().collect();
-    checked_size(&shape, target.dtype().size())?;
-    Ok((positions, shape))
+/// Positions along the target's first axis.
+struct Positions {
+    list: Array,
+    /// The positions, if the list cannot be used as it is.
+    counted: Vec<usize>,
+    /// The shape of all elements that are changed.
+    shape: Vec<usize>,
+}
+
+impl Positions {
+    fn new(name: &str, indices: &Array, target: &Array) -> Result<Positions> {
+        check_indices(name, indices)?;
+        let Some((extent, rest)) = target.shape().split_first() else {
+            return Err(RuntimeError::value(format!(
+                "{name}: a single value has no axis to index"
+            ))
+            .help("give a target with at least one axis"));
+        };
+        let shape: Vec<usize> = indices.shape().iter().chain(rest).copied().collect();
+        checked_size(&shape, target.dtype().size())?;
+        let list = indices.cast(DType::I64)?;
+        let n = *extent as u64;
+        // Negative ones are large here.
+        let inside = |list: &[i64]| list.iter().fold(true, |ok, i| ok & ((*i as u64) < n));
+        let counted = match list.as_slice::<i64>() {
+            Some(list) if usize::BITS == 64 && inside(list) => Vec::new(),
+            _ => (list.iter::<i64>()?)
+                .map(|i| resolve_at(*extent, 0, i))
+                .collect::<Result<Vec<usize>>>()?,
+        };
+        Ok(Positions {
+            list,
+            counted,
+            shape,
+        })
+    }
+
+    fn as_slice(&self) -> &[usize] {
+        match self.list.as_slice::<i64>() {
+            // None is negative, and a `usize` has the same bits.
+            Some(list) if self.counted.is_empty() => bytemuck::cast_slice(list),
+            _ => &self.counted,
+        }
+    }
 }
 
 /// The work on one target.

@@ -12,6 +12,7 @@ use kjit_driver::CpuCode;
 use kjit_ir::abi::KernelStatus;
 use kjit_ir::target::CompiledKernel;
 use kjit_ir::{Access, DType, Function, Imm, Opcode, Part, Role};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -60,6 +61,20 @@ pub(super) trait Combine: Sync + Send {
     /// # Safety
     /// There are that many elements, aligned, and as much room at `to`, which overlaps none of them.
     unsafe fn subtrees(&self, _from: DType, _x: Column, _count: usize, _to: *mut u8) -> bool {
+        false
+    }
+
+    /// The tree of each slice of contiguous elements of a dtype; none is empty. If there are loops for that.
+    ///
+    /// # Safety
+    /// The slices are of elements behind the first, aligned, and `to` has room for a result each, away from them.
+    unsafe fn slices(
+        &self,
+        _from: DType,
+        _first: *const u8,
+        _slices: &[Range<usize>],
+        _to: *mut u8,
+    ) -> bool {
         false
     }
 

@@ -95,6 +95,19 @@ impl Fold<'_> {
         unsafe { self.combine.subtrees(from, x, count, out) }
     }
 
+    /// Reduces slices of the rows of a single column, if there is a loop for that.
+    pub(super) fn slices(&self, slices: &[Range<usize>], out: *mut u8) -> bool {
+        let source = self.source;
+        if source.columns.size() != 1 || !matches!(self.grouping, Grouping::Tree) {
+            return false;
+        }
+        let Some((first, from)) = source.column(0, 0..source.rows.size()) else {
+            return false;
+        };
+        // SAFETY: elements of the column, aligned; the caller has room for as many results.
+        unsafe { self.combine.slices(from, first, slices, out) }
+    }
+
     /// The loop for neighbouring columns that lie side by side.
     ///
     /// # Safety

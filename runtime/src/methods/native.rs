@@ -7,6 +7,7 @@ use crate::tree::{Join, LANES, LEAF, float_subtree};
 use crate::wide::{Base, Lanes, Level, Task, Wide};
 use kjit_ir::{DType, Opcode};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// An operation on a type.
 trait Op<T: Copy>: Send + Sync + 'static {
@@ -449,6 +450,9 @@ impl<T: Copy, O: Op<T>> Task for Subtrees<T, O> {
             // SAFETY: whoever asks for it vouches for the elements, aligned for their dtype, and for room.
             unsafe {
                 *self.to.add(n) = match self.from {
+                    None if x.len < LANES => {
+                        few::<T, O>(std::slice::from_raw_parts(first.cast::<T>(), x.len))
+                    }
                     None => O::subtree(level, std::slice::from_raw_parts(first.cast::<T>(), x.len)),
                     Some(from) => O::widening_subtree(from, first, x.len),
                 };
@@ -456,6 +460,64 @@ impl<T: Copy, O: Op<T>> Task for Subtrees<T, O> {
         }
         true
     }
+}
+
+/// [`Combine::slices`].
+struct Slices<'a, T, O> {
+    first: *const T,
+    slices: &'a [Range<usize>],
+    to: *mut T,
+    op: PhantomData<O>,
+}
+
+impl<T: Copy, O: Op<T>> Task for Slices<'_, T, O> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Level>(self, level: L) {
+        for (n, slice) in self.slices.iter().enumerate() {
+            // SAFETY: whoever asks for it vouches for the elements and for room.
+            unsafe {
+                let first = self.first.add(slice.start);
+                let values = std::slice::from_raw_parts(first, slice.len());
+                *self.to.add(n) = match values.len() < LANES {
+                    true => few::<T, O>(values),
+                    false => O::subtree(level, values),
+                };
+            }
+        }
+    }
+}
+
+/// The tree of up to 15 elements, at least one: lanes `j` and `j + w` are combined for `w` = 8, 4, 2, 1.
+#[inline(always)]
+fn few<T: Copy, O: Op<T>>(values: &[T]) -> T {
+    let n = values.len();
+    if O::ANY_ORDER || n < 3 {
+        return any_order::<T, O>(values);
+    }
+    if let [a, b, c] = *values {
+        return O::apply(O::apply(a, c), b);
+    }
+    // Lane `j` of four, after the widths 8 and 4.
+    let lane = |j: usize| {
+        let pair = |k: usize| {
+            // SAFETY: places of the slice: `k` is, as the caller sees to.
+            let x = |k: usize| unsafe { *values.get_unchecked(k) };
+            if k + 8 < n {
+                O::apply(x(k), x(k + 8))
+            } else {
+                x(k)
+            }
+        };
+        if j + 4 < n {
+            O::apply(pair(j), pair(j + 4))
+        } else {
+            pair(j)
+        }
+    };
+    let (left, right) = (O::apply(lane(0), lane(2)), O::apply(lane(1), lane(3)));
+    O::apply(left, right)
 }
 
 /// The loops of one operation on one type, which is that of the dtype or its bits.
@@ -497,6 +559,24 @@ impl<T: Copy + Send + Sync + 'static, O: Op<T>, L: Level> Combine for Native<T, 
             to: to.cast(),
             op: PhantomData,
         })
+    }
+
+    unsafe fn slices(
+        &self,
+        from: DType,
+        first: *const u8,
+        slices: &[Range<usize>],
+        to: *mut u8,
+    ) -> bool {
+        from == self.dtype && {
+            self.level.run(Slices::<T, O> {
+                first: first.cast(),
+                slices,
+                to: to.cast(),
+                op: PhantomData,
+            });
+            true
+        }
     }
 
     unsafe fn across(&self, x: Run, rows: usize, memory: *mut u8, to: *mut u8, n: usize) -> bool {
@@ -620,7 +700,8 @@ mod tests {
     macro_rules! check {
         ($T:ident, $dtype:expr, $rng:expr; $($Op:ident)*) => {$(
             for case in 0..60 {
-                let rows = [1, 5, 15, 16, 17, 31, 40, 1024, 1025, 2500, 5000][case % 11];
+                let long = [16, 17, 31, 40, 1024, 1025, 2500, 5000];
+                let rows = if case < 32 { 1 + case / 2 } else { long[case % 8] };
                 let columns = [1, 3, 4, 20, 33, 70][$rng.below(6)];
                 let x: Vec<$T> = floats($rng, rows * columns).iter().map(|v| *v as $T).collect();
                 let expected = |column: &[$T]| tree(column, <$Op as Op<$T>>::apply);
@@ -642,6 +723,13 @@ mod tests {
                         let expected = expected(column);
                         let what = format!("{} of {rows}", stringify!($Op));
                         assert!(same(expected as f64, *result as f64), "{what}: {expected} {result}");
+                    }
+                    let slices: Vec<_> = (0..columns).map(|n| n * rows..(n + 1) * rows).collect();
+                    let mut others = vec![0.0 as $T; columns];
+                    // SAFETY: the same elements as slices.
+                    unsafe { combine.slices($dtype, first, &slices, others.as_mut_ptr().cast()) };
+                    for (a, b) in results.iter().zip(&others) {
+                        assert!(same(*a as f64, *b as f64), "slices of {rows}");
                     }
                     let mut memory = vec![0.0 as $T; LANES * columns];
                     let (step, lanes) = (columns * size_of::<$T>(), memory.as_mut_ptr().cast());

@@ -148,6 +148,9 @@ fn on_host(
         let rows: usize = slices.iter().map(Range::len).sum();
         let run = |width: usize, tasks: Range<usize>| {
             let blocks = columns.div_ceil(width);
+            if blocks == 1 && fold.slices(&slices[tasks.clone()], out.add(tasks.start * size)) {
+                return Ok(());
+            }
             Scratch::with(fold.scratch(longest, width), |scratch| {
                 for task in tasks {
                     let (slice, block) = (task / blocks, task % blocks);
@@ -192,7 +195,12 @@ fn slices(name: &str, indices: &Array, extent: usize) -> Result<Vec<Range<usize>
             format_shape(indices.shape())
         )));
     }
-    let list = indices.cast(DType::I64)?.to_vec::<i64>()?;
+    let list = indices.cast(DType::I64)?;
+    let copy = match list.as_slice::<i64>() {
+        Some(_) => Vec::new(),
+        None => list.to_vec::<i64>()?,
+    };
+    let list = list.as_slice::<i64>().unwrap_or(&copy);
     if let Some(index) = list.iter().find(|i| **i < 0 || **i >= extent as i64) {
         return Err(RuntimeError::value(format!(
             "index {index} out-of-bounds in {name} [0, {extent})"
