@@ -92,7 +92,16 @@ impl Ufunc {
                 let job = Job::new(engine, &call, &mut copy, values, shape, indices.ndim())?;
                 engine.judge(&name, &job.run(positions)?, engine.options().fpe)?;
             }
-            let cast = |v: &Array| device::cast(engine, self, v, call.inputs[1]);
+            // The device takes the positions as one axis.
+            let rest = &shape[indices.ndim()..];
+            let listed: Vec<usize> = [positions.len()].iter().chain(rest).copied().collect();
+            let cast = |v: &Array| {
+                let values = device::cast(engine, self, v, call.inputs[1])?;
+                match indices.ndim() {
+                    1 => Ok(values),
+                    _ => values.reshape(&listed),
+                }
+            };
             let values = values.as_ref().map(cast).transpose()?;
             let (kernel, values) = (
                 self.kernel_of(engine, &call, target.dtype())?,
@@ -157,6 +166,8 @@ impl Ufunc {
             .help("aligned from the right, extents must be equal or one of them 1")
         })?;
         let size = checked_size(&together, size_of::<i64>())?;
+        let mut merged = vec![checked_size(&shape[..n], 1)?];
+        merged.extend(&shape[n..]);
         let mut positions: Vec<i64> = Vec::new();
         positions.try_reserve_exact(size).map_err(|_| {
             RuntimeError::limit(format!("{name}: there is no memory for {size} indices"))
@@ -168,12 +179,11 @@ impl Ufunc {
             let list = indices.cast(DType::I64)?.broadcast_to(&together)?;
             for (position, index) in positions.iter_mut().zip(list.iter::<i64>()?) {
                 let index = resolve_at(shape[axis], axis, index)?;
-                *position = *position * shape[axis] as i64 + index as i64;
+                // Overflows only where an axis to come has no elements, and hence no index.
+                *position = position.wrapping_mul(shape[axis] as i64) + index as i64;
             }
         }
         let positions = Array::from_vec(positions, &together)?;
-        let mut merged = vec![shape[..n].iter().product()];
-        merged.extend(&shape[n..]);
         let mut flat = target.reshape(&merged)?;
         // The only handle, so that elements are changed where they are.
         *target = Array::scalar(Scalar::zero(target.dtype()));

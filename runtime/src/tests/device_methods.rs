@@ -223,3 +223,30 @@ fn at_of_a_target_narrower_than_the_loop() {
     };
     same("integers for floats", engines.each_ref().map(added));
 }
+
+#[test]
+fn at_takes_indices_of_any_number_of_axes() {
+    let (engines, mut rng) = (engines(), Rng(3));
+    let add = ufunc("add");
+    for rest in [&[][..], &[3], &[2, 2]] {
+        let shape = |first: &[usize]| [first, rest].concat();
+        let start = numbers(&mut rng, DType::I32, &shape(&[4]));
+        for (list, axes) in [
+            (vec![2i64], &[][..]),
+            (vec![0, 3, 0, -1], &[2, 2]),
+            (vec![1, 1, 2, 0, 1, 3], &[1, 3, 2]),
+        ] {
+            let places = Array::from_vec(list, axes).unwrap();
+            let values = numbers(&mut rng, DType::I32, &shape(axes));
+            same(
+                &format!("at {axes:?} {rest:?}"),
+                engines.each_ref().map(|e| {
+                    let mut target = start.clone();
+                    let values = Arg::from(&values);
+                    add.at(e, &mut target, &places, Some(&values)).unwrap();
+                    target
+                }),
+            );
+        }
+    }
+}
