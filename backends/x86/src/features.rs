@@ -16,12 +16,14 @@ macro_rules! features {
 
             /// What this machine has: nothing if it is no x86-64.
             pub fn host() -> Features {
-                let mut found = Features::NONE;
                 #[cfg(target_arch = "x86_64")]
                 {
+                    let mut found = Features::NONE;
                     $(if std::arch::is_x86_feature_detected!($text) { found = found.and(Features::$name); })*
+                    found
                 }
-                found
+                #[cfg(not(target_arch = "x86_64"))]
+                Features::NONE
             }
         }
     };
