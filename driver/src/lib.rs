@@ -32,6 +32,6 @@ pub use kjit_interp::TrapReport;
 pub use kjit_wgsl as wgsl;
 pub use pipeline::{
     CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, compile_wgsl_leaves,
-    compile_wgsl_tree, first_trap, gufunc_kernels, scalar_kernel,
+    compile_wgsl_tree, first_trap, gufunc_kernels, scalar_kernel, typed_kernel,
 };
 pub use program::Program;

@@ -52,11 +52,11 @@ pub fn scalar_kernel(
     spec: &KernelSpec,
     options: CompileOptions,
 ) -> Result<Function, CompileError> {
-    Ok(passes::lower_numbers(optimized(program, spec, options)?))
+    Ok(passes::lower_numbers(typed_kernel(program, spec, options)?))
 }
 
-/// The kernel optimised, in the dtypes of the language.
-fn optimized(
+/// As [`scalar_kernel`], in the dtypes of the language: what that lowers.
+pub fn typed_kernel(
     program: &Program,
     spec: &KernelSpec,
     options: CompileOptions,
@@ -72,7 +72,7 @@ pub fn gufunc_kernels(
     spec: &KernelSpec,
     options: CompileOptions,
 ) -> Result<Vec<Function>, CompileError> {
-    let kernels = passes::promote_loops(&optimized(program, spec, options)?);
+    let kernels = passes::promote_loops(&typed_kernel(program, spec, options)?);
     let kernels = kernels.into_iter().map(passes::optimize_gufunc);
     Ok(kernels.map(passes::lower_numbers).collect())
 }

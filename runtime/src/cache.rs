@@ -1,14 +1,16 @@
 //! Kernels made so far: each is compiled once, also when many threads ask for it at the same time.
 
+use crate::methods::plain_operation;
 use crate::nest::Few;
 use crate::stats::SharedStats;
 use crate::{Result, RuntimeError, Stats};
 use kjit_driver::{
     CompileError, CompileOptions, CpuCode, KernelSpec, Program, compile_cpu, gufunc_kernels,
-    scalar_kernel,
+    typed_kernel,
 };
 use kjit_ir::analysis::cost;
 use kjit_ir::analysis::tree::walk;
+use kjit_ir::passes::lower_numbers;
 use kjit_ir::target::{BackendError, CompiledKernel};
 use kjit_ir::verify::verify;
 use kjit_ir::{Access, ArrayMode, Form, Function, Opcode, Role};
@@ -27,6 +29,8 @@ pub struct Kernel {
     pub ns_per_element: f64,
     /// Has it core dimensions, so that it is no element-wise kernel?
     pub(crate) is_core: bool,
+    /// The operation of its two inputs that it is, if that is all, whatever backends make of the dtype.
+    pub(crate) operation: Option<Opcode>,
     /// What is run for it: kernels with loops promoted, one after the other; none: it itself.
     parts: Vec<Kernel>,
     /// Has it loops, so that elements may take long, and some longer than others?
@@ -54,6 +58,7 @@ impl Kernel {
                 fault,
                 ns_per_element: 0.0,
                 is_core: false,
+                operation: None,
                 parts: Vec::new(),
                 has_loops: false,
                 variants: OnceLock::new(),
@@ -67,6 +72,7 @@ impl Kernel {
             || function.arrays.iter().any(|a| !a.core.is_empty());
         Kernel {
             is_core,
+            operation: plain_operation(&function),
             parts: Vec::new(),
             function,
             fault,
@@ -271,7 +277,10 @@ impl KernelCache {
             .get_or_init(|| {
                 let start = Instant::now();
                 check_spec(program, spec)?;
-                let mut kernel = Kernel::new(scalar_kernel(program, spec, options)?);
+                let typed = typed_kernel(program, spec, options)?;
+                let operation = plain_operation(&typed);
+                let mut kernel = Kernel::new(lower_numbers(typed));
+                kernel.operation = operation;
                 // Flags are one an element, and a promoted loop has many steps an element.
                 if kernel.is_core && kernel.fault.is_none() && !options.fpe {
                     let parts = gufunc_kernels(program, spec, options)?;

@@ -90,10 +90,7 @@ pub(super) fn recurrence(
         && let Some(wide) = widened(of)
         && let Ok(found) = loop_of(ufunc, engine, method, wide)
         && found.dtype == wide
-        && matches!(
-            combine::plain_operation(found.kernel.function()),
-            Some(Opcode::Add | Opcode::Mul)
-        )
+        && matches!(found.kernel.operation, Some(Opcode::Add | Opcode::Mul))
     {
         return Ok(found);
     }
@@ -124,8 +121,7 @@ fn loop_of(ufunc: &Ufunc, engine: &Engine, method: &str, of: DType) -> Result<Lo
         FpeMode::Ignore => None,
         _ => Some(engine.kernel_flagged(ufunc.program(), &spec, true)?),
     };
-    let reorderable =
-        signature.reorderable || combine::plain_operation(kernel.function()).is_some();
+    let reorderable = signature.reorderable || kernel.operation.is_some();
     Ok(Loop {
         dtype: out,
         kernel,

@@ -700,3 +700,29 @@ fn extremes_order_zeros_and_nans() {
         }
     }
 }
+
+#[test]
+fn plain_operations_may_be_regrouped_in_every_dtype() {
+    let text = "ufunc named<T: number>(a: T, b: T) -> T identity 0 { a + b }
+                ufunc plain<T: number>(a: T, b: T) -> T { a + b }
+                ufunc most<T: number>(a: T, b: T) -> T { max(a, b) }
+                ufunc product<T: number>(a: T, b: T) -> T { a * b }";
+    let program = Arc::new(Program::compile(Source::new("p.k", text)).unwrap());
+    let f = |name: &str| Ufunc::new(&program, name).unwrap();
+    let engine = cpu();
+    let options = Reduce {
+        axis: Axis::All,
+        ..Reduce::default()
+    };
+    for dtype in [DType::F16, DType::F32, DType::C64, DType::C128] {
+        let x: Vec<f32> = (0..5000).map(|n| (n % 7) as f32 / 8.0).collect();
+        let x = Array::from_vec(x, &[50, 100]).unwrap();
+        let x = x.cast(dtype).unwrap();
+        let all = |name: &str| f(name).reduce(&engine, &x, &options).unwrap();
+        // The tree, not from left to right.
+        let bytes = |x: Array| x.bytes().unwrap().to_vec();
+        assert_eq!(bytes(all("plain")), bytes(all("named")), "{dtype}");
+        all("product");
+        all("most");
+    }
+}
