@@ -325,6 +325,9 @@ impl Instr<'_> {
             && self.decor == Decor::NONE
             && !places.high
             && (vex.memory || !memory)
+            && places
+                .imm
+                .is_none_or(|(value, _)| value as u8 & !vex.immediate == 0)
         {
             return Some(Encoding::Vex(vex));
         }

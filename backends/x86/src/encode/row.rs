@@ -289,6 +289,8 @@ pub struct Vex {
     pub features: Features,
     /// May its `rm` be memory?
     pub memory: bool,
+    /// The bits of an immediate byte that mean the same as in the EVEX encoding.
+    pub immediate: u8,
 }
 
 /// An EVEX encoding.
@@ -396,6 +398,7 @@ impl Row {
             lengths,
             features,
             memory: true,
+            immediate: 0xff,
         });
         self
     }
@@ -412,6 +415,14 @@ impl Row {
     pub(super) const fn vex_registers(mut self) -> Row {
         if let Some(vex) = &mut self.vex {
             vex.memory = false;
+        }
+        self
+    }
+
+    /// The VEX encoding knows fewer bits of the immediate.
+    pub(super) const fn vex_immediate(mut self, bits: u8) -> Row {
+        if let Some(vex) = &mut self.vex {
+            vex.immediate = bits;
         }
         self
     }

@@ -349,3 +349,29 @@ fn refusals() {
         assert!(instr.features().is_err());
     }
 }
+
+/// `vrndscaleps` scales by the upper half of its immediate, of which `vroundps` knows nothing.
+#[test]
+fn the_scale_of_vrndscale_is_not_dropped() {
+    use crate::encode::Width;
+    let mut judge = Judge::new();
+    for (op, name) in [(Op::Vroundps, "vround"), (Op::Vroundsd, "vround")] {
+        for imm in 0..256 {
+            let args = [Arg::Reg(1), Arg::Reg(2), Arg::Reg(3), Arg::Imm(imm)];
+            let args = if op == Op::Vroundps {
+                &args[1..]
+            } else {
+                &args
+            };
+            let instr = Instr {
+                op,
+                width: Width::X,
+                args,
+                decor: needed(op),
+            };
+            let decoded = judge.judge(&instr).unwrap();
+            assert_eq!(decoded.to_string().starts_with(name), imm < 16);
+        }
+    }
+    judge.finish(512);
+}
