@@ -13,8 +13,8 @@ use std::time::Instant;
 /// Call a ufunc of a file on numbers and arrays
 ///
 /// ARG is a number (2.5), true or false, an array file (x.npy, x.npz:name, x.csv), or made on the spot:
-/// uniform:SHAPE[:seed=N][:dtype=f32], normal:.., linspace:START:STOP:N, arange:STOP, zeros:SHAPE,
-/// ones:SHAPE, where SHAPE is 1e6 or 1000x1000. A file may be sliced as in NumPy: x.npy[::2], a.npy[0, -3:].
+/// uniform:SHAPE[:seed=N][:dtype=f32], normal:.., linspace:START:STOP:N, arange:[START:]STOP[:STEP],
+/// zeros:SHAPE, ones:SHAPE, where SHAPE is 1e6 or 1000x1000. A file may be sliced as in NumPy: x.npy[::2], a.npy[0, -3:].
 #[derive(clap::Args, Debug)]
 #[command(allow_negative_numbers = true)]
 pub struct Args {
@@ -27,7 +27,8 @@ pub struct Args {
     /// Its arguments
     #[arg(value_name = "ARG", allow_negative_numbers = true)]
     args: Vec<String>,
-    /// Where to write the result(s), one -o for each output; without it they are printed
+    /// Where to write the result(s), one -o for each output; without it they are printed. A file that is there is
+    /// replaced; in an .npz (x.npz or x.npz:name) the array is, and others stay
     #[arg(short = 'o', long = "out", value_name = "OUT")]
     out: Vec<String>,
     #[command(flatten)]
@@ -98,7 +99,7 @@ pub fn main(args: Args) -> Outcome {
     let progress = Progress::start(&engine);
     let results = args
         .options
-        .run(&ufunc, &engine, &program, &values, &called);
+        .run(&ufunc, &engine, &program, (&values, &args.args), &called);
     progress.finish();
     let declared = ufunc.signature().loc;
     warn(&engine, source.place(declared).as_deref())?;
@@ -155,6 +156,16 @@ pub fn parse_arg(text: &str, engine: &Engine, program: &Program) -> Result<Arg, 
         Some((path, slice)) => (path, parse_slice(slice).ok_or_else(|| bad_slice(text))?),
         None => (text, Vec::new()),
     };
+    let lower = path.to_ascii_lowercase();
+    if ![".npy", ".npz", ".csv"]
+        .iter()
+        .any(|kind| lower.contains(kind))
+    {
+        return Err(Failure::with_help(
+            format!("`{text}` is neither a number, nor true or false, nor an array"),
+            "arrays are files (x.npy, x.npz:name, x.csv) or made on the spot, as arange:10 and zeros:2x3 are",
+        ));
+    }
     kjit::load(path)
         .and_then(|array| array.slice(&slice))
         .map(Arg::Array)

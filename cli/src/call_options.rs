@@ -15,16 +15,19 @@ pub struct CallOptions {
     /// A method of the ufunc instead of a call
     #[arg(long, value_enum)]
     method: Option<MethodArg>,
-    /// Along which axis or axes: 0, -1, 0,2 or none (all)
+    /// Along which axis or axes: 0, -1, 0,2 or none (all); of a gufunc, its one core dimension
     #[arg(long, allow_hyphen_values = true)]
     axis: Option<String>,
-    /// Keep reduced axes with the extent 1
+    /// Of a gufunc: where each operand has its core axes, with `;` between operands: 0;0;0 or -2,-1;0,1;-2,-1
+    #[arg(long, allow_hyphen_values = true, conflicts_with = "axis")]
+    axes: Option<String>,
+    /// Keep the axes that reduce or a gufunc takes away, with the extent 1
     #[arg(long)]
     keepdims: bool,
     /// What reduce starts from
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     initial: Option<String>,
-    /// A mask of bools: compute only where it is true
+    /// A mask of bools (or of 0 and 1 in a .csv): compute only where it is true; elsewhere results are 0
     #[arg(long = "where", value_name = "ARG")]
     mask: Option<String>,
     /// The dtype to compute in
@@ -87,12 +90,16 @@ impl CallOptions {
         ufunc: &Ufunc,
         engine: &Engine,
         program: &Program,
-        args: &[Arg],
+        (args, texts): (&[Arg], &[String]),
         fail: &dyn Fn(RuntimeError) -> Failure,
     ) -> Result<Vec<Array>, Failure> {
         let arg = |text: &String| parse_arg(text, engine, program);
-        let mask = self.mask.as_ref().map(arg).transpose()?;
-        let mask = mask.map(|m| array(&m)).transpose()?;
+        let mask = self.mask.as_ref().map(|text| {
+            let mask = array(&arg(text)?)?;
+            from_csv(text, mask, DType::Bool)
+        });
+        let mask = mask.transpose()?;
+        let indices = || from_csv(&texts[1], array(&args[1])?, DType::I64);
         let dtype = self.dtype.as_deref().map(parse_dtype).transpose()?;
         let axis = self.axis.as_deref().map(parse_axis).transpose()?;
         let Some(method) = self.method else {
@@ -111,6 +118,8 @@ impl CallOptions {
             };
             let call = self.described(ufunc.on(engine), mask.as_ref(), dtype);
             let call = axis.into_iter().fold(call, |call, axis| call.axis(axis));
+            let axes = self.axes.as_deref().map(parse_axes).transpose()?;
+            let call = axes.iter().fold(call, |call, axes| call.axes(axes));
             return call
                 .call(args)
                 .map_err(|error| fail(on_command_line(error)));
@@ -175,14 +184,10 @@ impl CallOptions {
                 ufunc.reduce(engine, &x, &options)
             }
             UfuncMethod::Accumulate => ufunc.accumulate(engine, &x, one_axis()?, dtype),
-            UfuncMethod::ReduceAt => {
-                let indices = array(&args[1])?;
-                ufunc.reduceat(engine, &x, &indices, one_axis()?, dtype)
-            }
-            UfuncMethod::At | UfuncMethod::Outer => {
-                let indices = array(&args[1])?;
-                ufunc.at(engine, &mut x, &indices, args.get(2)).map(|()| x)
-            }
+            UfuncMethod::ReduceAt => ufunc.reduceat(engine, &x, &indices()?, one_axis()?, dtype),
+            UfuncMethod::At | UfuncMethod::Outer => ufunc
+                .at(engine, &mut x, &indices()?, args.get(2))
+                .map(|()| x),
         };
         result.map(|array| vec![array]).map_err(fail)
     }
@@ -214,6 +219,7 @@ impl CallOptions {
         let known = method.named();
         let given = [
             ("axis", self.axis.is_some()),
+            ("axes", self.axes.is_some()),
             ("keepdims", self.keepdims),
             ("initial", self.initial.is_some()),
             ("where", self.mask.is_some()),
@@ -289,6 +295,47 @@ fn array(arg: &Arg) -> Result<Array, Failure> {
         Arg::Float(x) => Ok(Array::scalar(Scalar::f64(*x))),
         Arg::Out(_) => unreachable!("bug in kjit: no text of the command line is an output"),
     }
+}
+
+/// Files of `.csv` hold floats alone: as masks and indices they are what these numbers stand for.
+fn from_csv(text: &str, array: Array, to: DType) -> Result<Array, Failure> {
+    let path = text.split('[').next().unwrap_or_default();
+    if !path.to_ascii_lowercase().ends_with(".csv") || array.dtype() != DType::F64 {
+        return Ok(array);
+    }
+    let failed = |error: RuntimeError| Failure::runtime(&error, None);
+    let fits = |x: &f64| match to {
+        DType::Bool => *x == 0.0 || *x == 1.0,
+        _ => x.fract() == 0.0 && x.abs() < 2f64.powi(53),
+    };
+    if let Some(wrong) = array.iter::<f64>().map_err(failed)?.find(|x| !fits(x)) {
+        let (what, cure) = match to {
+            DType::Bool => ("a mask", "0 and 1"),
+            _ => ("indices", "whole numbers"),
+        };
+        return Err(Failure::with_help(
+            format!("{path} has {wrong}, which {what} cannot have"),
+            format!("write {cure}"),
+        ));
+    }
+    array.cast(to).map_err(failed)
+}
+
+/// `-2,-1;0,1;-2,-1`: lists of axes.
+fn parse_axes(text: &str) -> Result<Vec<Vec<i64>>, Failure> {
+    let axes = |part: &str| -> Result<Vec<i64>, std::num::ParseIntError> {
+        let part = part.trim();
+        if part.is_empty() {
+            return Ok(Vec::new());
+        }
+        part.split(',').map(|a| a.trim().parse()).collect()
+    };
+    text.split(';').map(axes).collect::<Result<_, _>>().map_err(|_| {
+        Failure::with_help(
+            format!("{text} is no list of axes"),
+            "write the axes of each operand with commas, and ; between operands: --axes '-2,-1;0,1;-2,-1'",
+        )
+    })
 }
 
 fn parse_axis(text: &str) -> Result<Axis, Failure> {

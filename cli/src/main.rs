@@ -36,7 +36,7 @@ struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     Run(run::Args),
-    Call(call::Args),
+    Call(Box<call::Args>),
     Check(check::Args),
     Emit(emit::Args),
     Test(test::Args),
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         .stack_size(STACK_BYTES)
         .spawn(move || match cli.command {
             Command::Run(args) => run::main(args),
-            Command::Call(args) => call::main(args),
+            Command::Call(args) => call::main(*args),
             Command::Check(args) => check::main(args),
             Command::Emit(args) => emit::main(args),
             Command::Test(args) => test::main(args),

@@ -55,6 +55,8 @@ pub enum ScheduleArg {
 /// `--fpe`
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FpeArg {
+    /// Look for none (unless said)
+    Ignore,
     /// Say so on stderr, and go on
     Warn,
     /// Stop with an error
@@ -96,6 +98,7 @@ impl EngineArgs {
             scalar: self.target == TargetArg::Scalar,
             fpe: match fpe {
                 None => FpeMode::Ignore,
+                Some(FpeArg::Ignore) => FpeMode::Ignore,
                 Some(FpeArg::Warn) => FpeMode::Warn,
                 Some(FpeArg::Raise) => FpeMode::Raise,
             },

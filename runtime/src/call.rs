@@ -88,7 +88,7 @@ impl CoreOptions {
         } else if self.keepdims {
             Some("keepdims")
         } else if !self.dims.is_empty() {
-            Some("core dimensions")
+            Some("extents of them")
         } else {
             None
         }
@@ -117,7 +117,7 @@ impl<'a> UfuncCall<'a> {
     }
 
     /// Writes the outputs to these arrays, one an output: of any strides, of dtypes to which the results
-    /// may be cast. Their shape is that of the call; none is broadcast. A call that fails leaves them as
+    /// may be cast. Arguments broadcast to their shape, and they to none. A call that fails leaves them as
     /// they were.
     pub fn out(mut self, outs: &'a mut [Array]) -> Self {
         self.outs = Outs::All(outs);

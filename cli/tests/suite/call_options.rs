@@ -27,6 +27,9 @@ fn sandbox() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("f.k", FILE);
     sandbox.write("a.csv", "0,1,2\n3,4,5\n");
+    sandbox.write("mask.csv", "1,0,1\n");
+    sandbox.write("ix.csv", "0\n2\n2\n");
+    sandbox.write("halves.csv", "0\n0.5\n");
     let make = "main {
         save(\"mask.npy\", [1, 0, 1] == 1);
         save(\"ix.npy\", [0, 2, 2]);
@@ -75,6 +78,14 @@ fn options_of_calls() {
             "[[10.  0. 12.]\n [13.  0. 15.]]",
         ),
         ("add arange:3 10 --where true", "[10 11 12]"),
+        // A .csv knows floats alone.
+        ("add arange:3 10 --where mask.csv", "[[10  0 12]]"),
+        ("recip 2 --fpe ignore", "0.5"),
+        ("total a.csv --axes 0;", "[3. 5. 7.]"),
+        (
+            "matmul a.csv a.csv --axes 1,0;0,1;0,1",
+            "[[ 9. 12. 15.]\n [12. 17. 22.]\n [15. 22. 29.]]",
+        ),
         ("add arange:3:dtype=f64 0.1 --dtype f32", "[0.1 1.1 2.1]"),
         (
             "add arange:3:dtype=f64 10 --dtype i8 --casting unsafe",
@@ -116,6 +127,7 @@ fn methods() {
             "[[ 0. -1. -3.]\n [ 3. -1. -6.]]",
         ),
         ("add arange:6 ix.npy --method reduceat", "[ 1  2 14]"),
+        ("add arange:6 ix.csv --method reduceat", "[ 1  2 14]"),
         (
             "add arange:2 arange:3 --method outer",
             "[[0 1 2]\n [1 2 3]]",
@@ -284,7 +296,7 @@ fn wrong_dtypes_and_signatures() {
             &["from f64 to i32"],
         ),
         (
-            "add arange:6 a.csv --method reduceat",
+            "add arange:6 ones:2 --method reduceat",
             &["add.reduceat: indices are f64, and must be integers"],
         ),
         (
@@ -297,7 +309,7 @@ fn wrong_dtypes_and_signatures() {
         ),
         (
             "total a.csv --method reduce",
-            &["total.reduce is only for ufuncs with two inputs"],
+            &["total is a gufunc, and reduce is only for ufuncs"],
         ),
         (
             "total a.csv --where true",
@@ -355,6 +367,37 @@ fn options_and_arguments_that_a_method_does_not_take() {
             &["add has 1 output but 2 files were given"],
         ),
         ("divmod 7 2", &["divmod has 2 outputs but 1 file was given"]),
+    ]);
+}
+
+#[test]
+fn what_is_no_argument_mask_or_list_of_axes() {
+    refuses(&[
+        (
+            "add 1.5x 2",
+            &["`1.5x` is neither a number, nor true or false, nor an array"],
+        ),
+        ("add 1 [1,2]", &["`[1,2]` is neither a number"]),
+        (
+            "add 1 2 --where halves.csv",
+            &["halves.csv has 0.5, which a mask cannot have"],
+        ),
+        (
+            "add arange:6 halves.csv --method reduceat",
+            &[
+                "halves.csv has 0.5, which indices cannot have",
+                "whole numbers",
+            ],
+        ),
+        ("total a.csv --axes x", &["x is no list of axes"]),
+        (
+            "add 1 2 --axes 0;0;0",
+            &["add has no core dimensions and takes no axes"],
+        ),
+        (
+            "add a.csv --method reduce --axes 0",
+            &["reduce takes no --axes"],
+        ),
     ]);
 }
 

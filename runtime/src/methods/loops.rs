@@ -75,7 +75,13 @@ pub(super) fn recurrence(
     widen: bool,
 ) -> Result<Loop> {
     let name = ufunc.name();
-    if ufunc.nin() != 2 || ufunc.nout() != 1 || ufunc.signature().core.is_some() {
+    if ufunc.signature().core.is_some() {
+        return Err(RuntimeError::value(format!(
+            "{name} is a gufunc, and {method} is only for ufuncs"
+        ))
+        .help(format!("call {name} itself")));
+    }
+    if ufunc.nin() != 2 || ufunc.nout() != 1 {
         return Err(RuntimeError::value(format!(
             "{name}.{method} is only for ufuncs with two inputs and one output, and {name} has {} and {}",
             ufunc.nin(),
