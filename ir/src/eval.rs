@@ -79,6 +79,7 @@ pub fn is_nan(a: Scalar) -> bool {
 
 fn unary(op: Opcode, a: Scalar) -> Option<Scalar> {
     match a.dtype() {
+        dtype if op == Opcode::Rare => Opcode::Rare.domain().contains(dtype).then_some(a),
         DType::Bool => (op == Opcode::Not).then_some(Scalar::bool(!a.as_bool())),
         DType::C64 | DType::C128 => complex::unary(op, a),
         DType::F16 => match op {

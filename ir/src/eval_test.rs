@@ -112,6 +112,7 @@ macro_rules! int_checks {
             let x = a.as_int() as $int;
             check(Opcode::Neg, &[a], scalar((0 as $int).wrapping_sub(x)));
             check(Opcode::Not, &[a], scalar(!x));
+            check(Opcode::Rare, &[a], a);
             #[allow(unused_comparisons, reason = "the macro covers unsigned types too")]
             check(Opcode::Abs, &[a], scalar(if x < 0 { (0 as $int).wrapping_sub(x) } else { x }));
             for b in edges(DType::$dtype) {

@@ -135,6 +135,8 @@ opcodes! {
     Shl     "shl"     2 Int    Same Pure "Shift left; the count is taken modulo the width.";
     Shr     "shr"     2 Int    Same Pure "Shift right, arithmetic for signed dtypes; the count is taken modulo the width.";
 
+    Rare    "rare"    1 Bits   Same Pure "The argument, which is seldom true: an `if` on it is a jump, however small its arm.";
+
     Eq      "eq"      2 Any    Compare Pure "Equal; false if either is NaN.";
     Ne      "ne"      2 Any    Compare Pure "Not equal; true if either is NaN.";
     Lt      "lt"      2 Number Compare Pure "Less; false if either is NaN. Complex numbers by real parts, and by imaginary parts where these are equal; false if an imaginary part is NaN and the real parts differ.";

@@ -200,7 +200,12 @@ fn index_value(kernel: &Function, trap: TrapRef) -> Option<Value> {
         };
         let data = kernel.inst(inst);
         match data.op {
-            Opcode::And | Opcode::Or | Opcode::Not | Opcode::Select | Opcode::Splat => {
+            Opcode::And
+            | Opcode::Or
+            | Opcode::Not
+            | Opcode::Rare
+            | Opcode::Select
+            | Opcode::Splat => {
                 work.extend(data.args.iter().rev());
             }
             Opcode::Lt | Opcode::Le | Opcode::Gt | Opcode::Ge => {

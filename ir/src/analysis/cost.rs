@@ -25,7 +25,7 @@ const NS_PER_UNIT: f64 = 0.1;
 pub const fn op_cost(op: Opcode) -> u32 {
     use Opcode as O;
     match op {
-        O::Const | O::Splat | O::Yield | O::Unreachable | O::Bitcast => 0,
+        O::Const | O::Splat | O::Yield | O::Unreachable | O::Bitcast | O::Rare => 0,
         O::Div | O::Sqrt => 12,
         O::Rem => 20,
         O::MulHi => 4,

@@ -193,3 +193,22 @@ pub(crate) fn defined_below(func: &Function, block: Block, value: Value) -> bool
     });
     found
 }
+
+/// Is the condition known to be seldom true? In vector form, of any active lane.
+pub fn is_rare(func: &Function, condition: Value) -> bool {
+    // A mask joins few conditions, the innermost last.
+    fn look(func: &Function, condition: Value, depth: u32) -> bool {
+        let ValueDef::Result(inst, _) = func.def(condition) else {
+            return false;
+        };
+        let data = func.inst(inst);
+        match data.op {
+            Opcode::Rare => true,
+            Opcode::AnyTrue | Opcode::And if depth > 0 => {
+                data.args.iter().any(|arg| look(func, *arg, depth - 1))
+            }
+            _ => false,
+        }
+    }
+    look(func, condition, 4)
+}

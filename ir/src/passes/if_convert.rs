@@ -1,7 +1,7 @@
 //! Turns an `if` with two small arms without effects into selects.
 
 use crate::analysis::cost::op_cost;
-use crate::analysis::effects::is_movable;
+use crate::analysis::effects::{is_movable, is_rare};
 use crate::{Block, Function, Imm, Inst, Opcode, Type};
 
 /// The largest cost (in units of an add) of both arms together that is done without need.
@@ -38,6 +38,9 @@ fn convert_block(func: &mut Function, block: Block, changed: &mut bool) {
 }
 
 fn is_convertible(func: &Function, inst: Inst) -> bool {
+    if is_rare(func, func.inst(inst).args[0]) {
+        return false;
+    }
     let mut cost = 0;
     for &arm in &func.inst(inst).blocks {
         for &inner in &func.block(arm).insts {

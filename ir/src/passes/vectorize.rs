@@ -5,7 +5,8 @@
 //! * Uniform values (see [`crate::analysis::uniformity`]) stay one number; `splat` lifts them where they
 //!   meet varying ones. `if`s and loops that all lanes take alike stay what they are.
 //! * An `if` with a varying condition runs both arms one after the other, each under the mask of its
-//!   lanes, and selects the results. An arm with loops, stores or much work is skipped when no lane wants it.
+//!   lanes, and selects the results. An arm with loops, stores or much work, or under a
+//!   `rare` condition, is skipped when no lane wants it.
 //! * A loop that lanes leave at different times carries the mask of the lanes still *live* and goes on
 //!   while there is one. `break` and `continue` under varying control take lanes out of the active mask.
 //! * A lane keeps its values when it leaves a loop: each result is blended once, at its `break`, into an
@@ -536,7 +537,8 @@ impl Vectorizer<'_> {
         let condition = self.map[data.args[0].index()];
         let before = self.state.clone();
         let control = std::mem::replace(&mut self.uniform_control, false);
-        let skip = [0, 1].map(|n| self.is_worth_skipping(data.blocks[n]));
+        let mut skip = [0, 1].map(|n| self.is_worth_skipping(data.blocks[n]));
+        skip[0] |= effects::is_rare(src, data.args[0]);
         // An arm that is not skipped comes first: its values stand in where the other is skipped.
         let order = if skip[0] && !skip[1] { [1, 0] } else { [0, 1] };
         let inverse = self.op(Opcode::Not, &[condition], MASK);
@@ -555,7 +557,7 @@ impl Vectorizer<'_> {
                 let some = self.any(masks[n]);
                 let without = self.state.clone();
                 self.state.occupied = true;
-                let arm = self.arm(data.blocks[n], &data.results);
+                let mut arm = self.arm(data.blocks[n], &data.results);
                 let mut skipped = Arm {
                     insts: Vec::new(),
                     closed: false,
@@ -578,6 +580,17 @@ impl Vectorizer<'_> {
                 };
                 closed[n] = arm.closed;
                 let falls = !arm.left && !arm.closed;
+                if falls && let Some(others) = values[1 - n].take() {
+                    // Blended where the arm is taken, and not at all where it is skipped.
+                    let outer = std::mem::replace(&mut self.out, arm.insts);
+                    for ((value, other), ty) in arm.values.iter_mut().zip(others).zip(&types) {
+                        if ty.varying {
+                            let pair = [[*value, other], [other, *value]][n];
+                            *value = self.select(condition, pair[0], pair[1]);
+                        }
+                    }
+                    arm.insts = std::mem::replace(&mut self.out, outer);
+                }
                 let joined = self.join(some, &without, arm, skipped, &types);
                 if falls {
                     values[n] = joined;

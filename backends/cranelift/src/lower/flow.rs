@@ -2,6 +2,7 @@
 
 use super::{Lower, Val, carriers};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, TrapCode};
+use kjit_ir::analysis::effects::is_rare;
 use kjit_ir::{Block, Inst, Opcode, Type, Value};
 
 /// Where values go that an arm yields or a loop breaks with.
@@ -108,15 +109,42 @@ impl Lower<'_> {
         let data = self.kernel.inst(inst);
         let condition = self.scalar(data.args[0]);
         let after = self.result_target(inst);
-        let arms = [self.b.create_block(), self.b.create_block()];
-        self.b.ins().brif(condition, arms[0], &[], arms[1], &[]);
+        let arm = self.b.create_block();
+        if is_rare(self.kernel, data.args[0]) {
+            self.b.set_cold_block(arm);
+        }
+        // An arm that only yields is no block of its own: Cranelift computes a value where it is first used, and would
+        // compute what both arms use, and what comes behind, once for each.
+        let mut arms = vec![(arm, data.blocks[0])];
+        if let Some(values) = self.only_yields(data.blocks[1]) {
+            let args = self.carry(&values, &after.types);
+            self.b.ins().brif(condition, arm, &[], after.block, &args);
+        } else {
+            let other = self.b.create_block();
+            self.b.ins().brif(condition, arm, &[], other, &[]);
+            arms.push((other, data.blocks[1]));
+        }
         self.yields.push(after.clone());
-        for (arm, block) in arms.into_iter().zip(&data.blocks) {
+        for (arm, block) in arms {
             self.b.switch_to_block(arm);
-            self.block(*block);
+            self.block(block);
         }
         self.yields.pop();
         self.b.switch_to_block(after.block);
+    }
+
+    /// What a block yields that computes nothing but constants.
+    fn only_yields(&mut self, block: Block) -> Option<Vec<Value>> {
+        let kernel = self.kernel;
+        let (last, insts) = kernel.block(block).insts.split_last()?;
+        let plain = |inst: &Inst| matches!(kernel.inst(*inst).op, Opcode::Const | Opcode::Splat);
+        if kernel.inst(*last).op != Opcode::Yield || !insts.iter().all(plain) {
+            return None;
+        }
+        for inst in insts {
+            self.inst(*inst);
+        }
+        Some(kernel.inst(*last).args.to_vec())
     }
 
     /// A `loop`.

@@ -46,6 +46,7 @@ impl Lower<'_> {
             Opcode::Or => self.b.ins().bor(args[0], args[1]),
             Opcode::Xor | Opcode::Ne => self.b.ins().bxor(args[0], args[1]),
             Opcode::Eq => self.b.ins().icmp(IntCC::Equal, args[0], args[1]),
+            Opcode::Rare => args[0],
             Opcode::Not => {
                 let one = self.iconst(types::I8, 1);
                 self.b.ins().bxor(args[0], one)
@@ -64,6 +65,7 @@ impl Lower<'_> {
             return match op {
                 Opcode::Neg => self.b.ins().ineg(a),
                 Opcode::Not => self.b.ins().bnot(a),
+                Opcode::Rare => a,
                 Opcode::Abs if signed => self.b.ins().iabs(a),
                 Opcode::Abs => a,
                 _ => panic!("bug in kjit: {op} on {dtype}"),

@@ -1,5 +1,6 @@
 //! Choices made once a kernel: how many lanes an iteration handles, and how wide masks are between blocks.
 
+use kjit_ir::analysis::effects::is_rare;
 use kjit_ir::{Block, DType, Form, Function, Inst, Opcode, Value};
 use std::collections::HashSet;
 
@@ -14,6 +15,21 @@ pub(super) fn live_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
         for &inst in &kernel.block(block).insts {
             insts.push(inst);
             pending.extend(&kernel.inst(inst).blocks);
+        }
+    }
+    insts.into_iter()
+}
+
+/// The instructions that blocks own, but for the arms of `if`s that are seldom taken.
+fn usual_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
+    let mut pending: Vec<Block> = vec![kernel.entry];
+    let mut insts = Vec::new();
+    while let Some(block) = pending.pop() {
+        for &inst in &kernel.block(block).insts {
+            insts.push(inst);
+            let data = kernel.inst(inst);
+            let rare = data.op == Opcode::If && is_rare(kernel, data.args[0]);
+            pending.extend(data.blocks.iter().skip(usize::from(rare)));
         }
     }
     insts.into_iter()
@@ -52,7 +68,7 @@ pub(super) fn lanes(kernel: &Function) -> usize {
     }
     let (mut weight, mut wide) = (0, 0);
     let (mut loops, mut core) = (false, false);
-    for inst in live_insts(kernel) {
+    for inst in usual_insts(kernel) {
         let data = kernel.inst(inst);
         loops |= data.op == Opcode::Loop;
         core |= data.op == Opcode::CoreLoad;

@@ -103,6 +103,9 @@ impl Lower<'_> {
         if let (Opcode::Cast, Some(to)) = (op, to) {
             return self.vector_cast(&a, DType::Bool, to);
         }
+        if op == Opcode::Rare {
+            return a;
+        }
         let Some(second) = args.get(1) else {
             return self.map1(&a, |b, x| b.ins().bnot(x));
         };
@@ -205,6 +208,7 @@ impl Lower<'_> {
             Opcode::Or => self.map2(a, &args[1], |b, x, y| b.ins().bor(x, y)),
             Opcode::Xor => self.map2(a, &args[1], |b, x, y| b.ins().bxor(x, y)),
             Opcode::Not => self.map1(a, |b, x| b.ins().bnot(x)),
+            Opcode::Rare => a.clone(),
             Opcode::Neg => self.map1(a, |b, x| b.ins().ineg(x)),
             Opcode::Abs if dtype.is_signed_int() => self.map1(a, |b, x| b.ins().iabs(x)),
             Opcode::Abs => a.clone(),

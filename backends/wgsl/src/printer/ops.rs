@@ -72,6 +72,7 @@ impl Printer<'_> {
             Opcode::Or => format!("{a} | {b}"),
             Opcode::Xor => format!("{a} ^ {b}"),
             Opcode::Not => wrap(dtype, &format!("~{a}")),
+            Opcode::Rare => a.to_string(),
             Opcode::Shl => wrap(dtype, &format!("{a} << {}", count())),
             Opcode::Shr => format!("{a} >> {}", count()),
             Opcode::Eq => format!("{a} == {b}"),
@@ -213,6 +214,7 @@ fn bool_(op: Opcode, args: &[&str]) -> Option<String> {
         Opcode::Xor | Opcode::Ne => format!("{a} != {b}"),
         Opcode::Eq => format!("{a} == {b}"),
         Opcode::Not => format!("!{a}"),
+        Opcode::Rare => a.to_string(),
         _ => return None,
     })
 }

@@ -189,12 +189,12 @@ vector kernel sum {
             v14 = add v10, v8
             continue v14, v13
         }
-        yield v9
+        v15 = select v3, v9, v0
+        yield v15
     } else {
         yield v0
     }
-    v15 = select v3, v5, v0
-    store a1, v15
+    store a1, v5
     return
 }
 "#,
