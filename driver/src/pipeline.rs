@@ -88,8 +88,8 @@ pub(crate) fn lowered(
             name,
             generics,
             masked,
-        } => program.kernel(name, generics, *masked)?,
-        KernelSpec::Fused(expr) => program.fuse(expr)?,
+        } => program.kernel(name, generics, *masked, options.fast)?,
+        KernelSpec::Fused(expr) => program.fuse(expr, options.fast)?,
     };
     if options.fast {
         for function in &mut module.functions {

@@ -62,15 +62,17 @@ impl Program {
         ufunc: &str,
         generics: &[kjit_ir::DType],
         masked: bool,
+        fast: bool,
     ) -> Result<(kjit_ir::Module, kjit_ir::FuncRef), Vec<Diagnostic>> {
-        self.checked.kernel(ufunc, generics, masked)
+        self.checked.kernel(ufunc, generics, masked, fast)
     }
 
     pub(crate) fn fuse(
         &self,
         expr: &FusedExpr,
+        fast: bool,
     ) -> Result<(kjit_ir::Module, kjit_ir::FuncRef), Vec<Diagnostic>> {
-        self.checked.fuse(expr)
+        self.checked.fuse(expr, fast)
     }
 }
 

@@ -191,7 +191,7 @@ fn proofs_are_right() {
         let Ok(checked) = check(&source) else {
             continue;
         };
-        let (module, root) = checked.kernel("f", &[], false).expect("no mistakes");
+        let (module, root) = checked.kernel("f", &[], false, false).expect("no mistakes");
         programs += 1;
         let kernel = optimize(&module, root);
         let raw = with_proofs_checked(&module[root]);

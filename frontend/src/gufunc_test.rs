@@ -16,7 +16,7 @@ fn kernel(text: &str, name: &str, generics: &[DType]) -> Function {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
     let (module, root) = checked
-        .kernel(name, generics, false)
+        .kernel(name, generics, false, false)
         .expect("no instantiation errors");
     for function in &module.functions {
         if let Err(errors) = verify(function, Some(&module)) {
@@ -419,7 +419,9 @@ fn optimized(text: &str, generics: &[DType]) -> Function {
     let checked = check(&source).unwrap_or_else(|d| {
         panic!("{}", crate::render::render(&d, &[&source], false));
     });
-    let (module, root) = checked.kernel(name, generics, false).expect("no mistakes");
+    let (module, root) = checked
+        .kernel(name, generics, false, false)
+        .expect("no mistakes");
     optimize(&module, root)
 }
 

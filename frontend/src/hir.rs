@@ -293,6 +293,8 @@ pub enum ExprKind {
 pub enum Callee {
     /// A function of the same program.
     Function(FnId),
+    /// A family of the library: its members for f32 and for f64.
+    Family(FnId, FnId),
     /// A built-in function, by its row in the table.
     Builtin(&'static crate::builtins::Builtin),
 }

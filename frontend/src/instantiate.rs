@@ -30,6 +30,8 @@ type Key = (Home, FnId, Vec<DType>);
 pub struct Instances<'p> {
     user: &'p Program,
     source: &'p Source,
+    /// Take the library's faster functions, where it has them?
+    fast: bool,
     /// The functions so far.
     pub module: Module,
     map: FxHashMap<Key, FuncRef>,
@@ -38,11 +40,12 @@ pub struct Instances<'p> {
 }
 
 impl<'p> Instances<'p> {
-    /// An empty module.
-    pub fn new(user: &'p Program, source: &'p Source) -> Instances<'p> {
+    /// An empty module; a `fast` one has the library's faster functions, where there are any.
+    pub fn new(user: &'p Program, source: &'p Source, fast: bool) -> Instances<'p> {
         Instances {
             user,
             source,
+            fast,
             module: Module::default(),
             map: FxHashMap::default(),
             queue: Vec::new(),
@@ -72,23 +75,29 @@ impl<'p> Instances<'p> {
         func
     }
 
-    /// The instance of a library function that a built-in function stands for.
+    /// The instance of a library function that a built-in function stands for: `exp_fast` for `exp` in
+    /// fast kernels, if there is one, and of either the generic one or `exp_f32`.
     ///
     /// # Panics
     /// If the library lacks it: the table of built-ins and the library belong together.
     pub fn builtin(&mut self, builtin: &Builtin, generics: &[DType]) -> FuncRef {
         let names = &library().program.names;
-        if let Some(id) = names.get(builtin.name) {
-            return self.function(Home::Library, *id, generics);
+        let fast = format!("{}_fast", builtin.name);
+        let candidates = [self.fast.then_some(fast.as_str()), Some(builtin.name)];
+        for name in candidates.into_iter().flatten() {
+            if let Some(id) = names.get(name) {
+                return self.function(Home::Library, *id, generics);
+            }
+            if let [dtype] = generics
+                && let Some(id) = names.get(format!("{name}_{dtype}").as_str())
+            {
+                return self.function(Home::Library, *id, &[]);
+            }
         }
-        let name = match generics {
-            [dtype] => format!("{}_{dtype}", builtin.name),
-            _ => builtin.name.to_string(),
-        };
-        match names.get(name.as_str()) {
-            Some(id) => self.function(Home::Library, *id, &[]),
-            None => panic!("bug in kjit: the library has no function {name}"),
-        }
+        panic!(
+            "bug in kjit: the library has no function {} of {generics:?}",
+            builtin.name
+        )
     }
 
     /// A call of a built-in function with these dtypes for its type parameter.

@@ -86,7 +86,8 @@ impl CheckedModule {
     /// calls: one input array a parameter, then one output array a result, then those of
     /// [`kjit_ir::Role::Written`] that a gufunc needs. A masked one (of a ufunc) has, between inputs and
     /// outputs, the mask and one input array a result, and where the mask is false it passes on the latter
-    /// and computes nothing.
+    /// and computes nothing. With `fast`, and for ufuncs declared so, functions of the library are the faster
+    /// ones.
     ///
     /// # Panics
     /// If the file has no such ufunc, or it has another number of type parameters: callers know the
@@ -96,8 +97,8 @@ impl CheckedModule {
         ufunc: &str,
         generics: &[DType],
         masked: bool,
+        fast: bool,
     ) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
-        let mut instances = Instances::new(&self.program, &self.source);
         let function = self
             .program
             .names
@@ -107,8 +108,10 @@ impl CheckedModule {
                 (f.is_ufunc || f.gufunc.is_some()) && f.generics.len() == generics.len()
             });
         let Some((id, function)) = function else {
-            return self.builtin_kernel(ufunc, generics, masked);
+            return self.builtin_kernel(ufunc, generics, masked, fast);
         };
+        let fast = fast || function.fast;
+        let mut instances = Instances::new(&self.program, &self.source, fast);
         let callee = instances.function(Home::User, id, generics);
         if function.gufunc.is_some() {
             assert!(!masked, "bug in kjit: a gufunc with a mask");
@@ -131,11 +134,12 @@ impl CheckedModule {
         name: &str,
         generics: &[DType],
         masked: bool,
+        fast: bool,
     ) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
         let signature = builtins::signature(name)
             .filter(|s| s.generics.len() == generics.len())
             .unwrap_or_else(|| panic!("bug in kjit: no ufunc {name} of {generics:?}"));
-        let mut instances = Instances::new(&self.program, &self.source);
+        let mut instances = Instances::new(&self.program, &self.source, fast);
         let mut call = |b: &mut FunctionBuilder, args: &[Value]| {
             fuse::call(b, &mut instances, &self.program, name, generics, args)
         };
@@ -147,8 +151,8 @@ impl CheckedModule {
 
     /// The kernel of a fused expression, with the functions it calls: its inputs, then the index if it
     /// uses one, then its outputs.
-    pub fn fuse(&self, expr: &FusedExpr) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
-        let mut instances = Instances::new(&self.program, &self.source);
+    pub fn fuse(&self, expr: &FusedExpr, fast: bool) -> Result<(Module, FuncRef), Vec<Diagnostic>> {
+        let mut instances = Instances::new(&self.program, &self.source, fast);
         let kernel = fuse::lower_fused(expr, &self.program, &self.source, &mut instances)
             .map_err(|d| vec![*d])?;
         let kernel = instances.module.push(kernel);

@@ -7,7 +7,7 @@ use crate::diagnostic::Code;
 use crate::hir::{Callee, Expr};
 use crate::source::Span;
 use crate::types::{DTypeSet, Ty};
-use kjit_ir::Class;
+use kjit_ir::{Class, DType};
 
 impl<'b> Infer<'_, 'b> {
     pub(super) fn call(&mut self, callee: Callee, args: &'b [Expr], e: &'b Expr) -> Ty {
@@ -20,6 +20,15 @@ impl<'b> Infer<'_, 'b> {
                 let name = function.name.as_str();
                 let result = function.result_ty();
                 self.check_call(name, &classes, &params, &result, args, &found, e)
+            }
+            Callee::Family(id, _) => {
+                let function = &self.context.functions[id];
+                let params = function.body_params();
+                let params: Vec<(&str, Ty)> =
+                    params.iter().map(|(n, t)| (*n, of_family(t))).collect();
+                let result = of_family(&function.result_ty());
+                let name = function.name.as_str();
+                self.check_call(name, &[Class::Float], &params, &result, args, &found, e)
             }
             Callee::Builtin(builtin) => self.builtin(builtin, args, &found, e),
         }
@@ -201,6 +210,15 @@ impl<'b> Infer<'_, 'b> {
             &format!("{found} given"),
             &format!("call it as `{name}({})`", names.join(", ")),
         );
+    }
+}
+
+/// What a type of a family's f32 member is in the family: the type parameter, where it is f32.
+fn of_family(ty: &Ty) -> Ty {
+    match ty {
+        Ty::Scalar(DType::F32) => Ty::Generic(0),
+        Ty::Tuple(list) => Ty::Tuple(list.iter().map(of_family).collect()),
+        other => other.clone(),
     }
 }
 

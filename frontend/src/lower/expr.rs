@@ -163,6 +163,14 @@ impl<'b> Lower<'_, '_, 'b> {
         self.flatten(&body.types[e.id], &mut results);
         let func = match callee {
             Callee::Function(id) => self.instances.function(self.home, id, &generics),
+            Callee::Family(single, double) => {
+                let id = match generics[..] {
+                    [DType::F32] => single,
+                    [DType::F64] => double,
+                    _ => panic!("bug in kjit: no member of a family for {generics:?}"),
+                };
+                self.instances.function(self.home, id, &[])
+            }
             Callee::Builtin(builtin) => {
                 let value =
                     self.instances

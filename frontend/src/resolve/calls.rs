@@ -6,8 +6,8 @@ use super::suggest::{did_you_mean, nearest};
 use crate::ast;
 use crate::builtins;
 use crate::diagnostic::Code;
-use crate::hir::{Callee, Expr, ExprKind};
-use crate::source::Span;
+use crate::hir::{Callee, Expr, ExprKind, FnId};
+use crate::source::{Span, USER_FILE};
 use kjit_ir::DType;
 use kjit_ir::host::HostFn;
 
@@ -74,6 +74,10 @@ impl<'a> BodyResolver<'a, '_> {
             }
             None => {}
         }
+        if let Some([single, double]) = self.family(name) {
+            self.calls.extend([(single, span), (double, span)]);
+            return Some(Callee::Family(single, double));
+        }
         if let Some(builtin) = builtins::find(name) {
             return Some(Callee::Builtin(builtin));
         }
@@ -109,6 +113,21 @@ impl<'a> BodyResolver<'a, '_> {
         .label("not found")
         .help(help.unwrap_or_else(|| format!("define it: `fn {name}(..) -> .. {{ .. }}`")));
         None
+    }
+
+    /// The library's functions `name_f32` and `name_f64`, which its generic functions call as `name`.
+    fn family(&self, name: &str) -> Option<[FnId; 2]> {
+        if self.source.file <= USER_FILE {
+            return None;
+        }
+        let member = |dtype: DType| {
+            let item = self.items.names.get(format!("{name}_{dtype}").as_str())?;
+            match item {
+                ItemRef::Function(f) => Some(*f),
+                _ => None,
+            }
+        };
+        Some([member(DType::F32)?, member(DType::F64)?])
     }
 
     fn nearest_function(&self, name: &str) -> Option<String> {
