@@ -11,8 +11,25 @@ use std::sync::OnceLock;
 /// Names and texts of the library's files.
 const FILES: &[(&str, &str)] = &[
     ("library/basic.k", include_str!("library/basic.k")),
-    ("library/exp.k", include_str!("library/exp.k")),
-    ("library/trig.k", include_str!("library/trig.k")),
+    ("library/bits.k", include_str!("library/bits.k")),
+    (
+        "library/coefficients.k",
+        include_str!("library/coefficients.k"),
+    ),
+    (
+        "library/exponential.k",
+        include_str!("library/exponential.k"),
+    ),
+    ("library/logarithm.k", include_str!("library/logarithm.k")),
+    ("library/root.k", include_str!("library/root.k")),
+    ("library/power.k", include_str!("library/power.k")),
+    (
+        "library/trigonometric.k",
+        include_str!("library/trigonometric.k"),
+    ),
+    ("library/inverse.k", include_str!("library/inverse.k")),
+    ("library/hyperbolic.k", include_str!("library/hyperbolic.k")),
+    ("library/fast.k", include_str!("library/fast.k")),
     ("library/random.k", include_str!("library/random.k")),
 ];
 

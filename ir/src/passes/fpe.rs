@@ -323,9 +323,31 @@ impl Instrument<'_> {
     /// Where a function of the library has a pole, among its float arguments.
     fn pole(&mut self, name: &str, args: &[Value]) -> Option<Value> {
         let first = *args.first()?;
-        // Logarithms of finite numbers are infinite at zero only, and negative powers of zero are.
-        let poles = name.starts_with("std.log") || name.starts_with("std.pow");
-        poles.then(|| self.is_zero(Opcode::Eq, first))
+        let name = name.strip_prefix("std.")?;
+        let dtype = self.dtype(first);
+        let mut one = |x: f64| {
+            self.b.constant(match dtype {
+                DType::F32 => Scalar::f32(x as f32),
+                _ => Scalar::f64(x),
+            })
+        };
+        // Where results of finite numbers are infinite without overflow.
+        match name.split(['.', '_']).next()? {
+            "log" | "log2" | "log10" | "pow" | "powi" | "rsqrt" => {
+                Some(self.is_zero(Opcode::Eq, first))
+            }
+            "log1p" => {
+                let one = one(-1.0);
+                Some(self.b.binary(Opcode::Eq, first, one))
+            }
+            "atanh" => {
+                let one = one(1.0);
+                let size = self.b.unary(Opcode::Abs, first);
+                Some(self.b.binary(Opcode::Eq, size, one))
+            }
+            "tanpi" => Some(self.b.constant(Scalar::bool(true))),
+            _ => None,
+        }
     }
 
     fn cast(&mut self, from: Value, result: Value, to: DType) {
