@@ -27,7 +27,7 @@ const DIRECT_BLOCK: usize = 1 << 16;
 /// Inner runs shorter than this are gathered into longer blocks.
 const SHORT_RUN: usize = 256;
 /// Ends of inner runs for which code of their own is worth its compilation.
-const MANY_TAILS: usize = 1024;
+const MANY_TAILS: usize = 64;
 
 /// Memory of one array parameter of a kernel (index parameters have none).
 #[derive(Clone, Copy, Debug)]
@@ -320,7 +320,7 @@ fn choose_feed(nest: &LoopNest, operand: usize, param: &Param, gathered: bool) -
         Feed::Run
     } else if !gathered && reads_only && aligned && nest.inner_step(operand) == 0 {
         Feed::Fixed
-    } else if !gathered && as_is {
+    } else if !gathered && as_is && !(reads_only && gather::is_shuffled(nest, operand, size)) {
         Feed::Stride
     } else if gathered && reads_only && nest.repeats(operand) {
         Feed::Pattern
