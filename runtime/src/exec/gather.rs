@@ -18,12 +18,6 @@ pub(super) struct Place {
     pub(super) operand: usize,
 }
 
-/// Does an inner run consist of every second number of 32 bits, which [`gather`] picks out of whole vectors?
-/// That is faster than code for strided operands, which loads one number at a time.
-pub(super) fn is_shuffled(nest: &LoopNest, operand: usize, size: usize) -> bool {
-    cfg!(target_arch = "x86_64") && size == 4 && nest.inner_step(operand) == 8
-}
-
 /// Rows of equal length, at a step.
 #[derive(Clone, Copy)]
 struct Rows {
@@ -214,16 +208,7 @@ unsafe fn gather_rows<T: Word>(rows: Rows, to: *mut u8) {
             }
         } else {
             for _ in 0..rows.count {
-                let done = match (size, rows.step) {
-                    // SAFETY: all between the elements lies in their array, and nobody writes to an array
-                    // while a call reads it, but the call itself its own elements.
-                    #[cfg(target_arch = "x86_64")]
-                    (4, 8) => every_second(source, to, rows.run),
-                    _ => 0,
-                };
-                let from = source.wrapping_offset(rows.step * done as isize);
-                let place = (to.wrapping_add(done * size), size as isize);
-                copy_strided::<T>((from, rows.step), place, rows.run - done);
+                copy_strided::<T>((source, rows.step), (to, size as isize), rows.run);
                 (source, to) = (source.wrapping_offset(rows.stride), to.wrapping_add(bytes));
             }
         }
@@ -247,27 +232,6 @@ unsafe fn scatter_rows<T: Word>(rows: Rows, from: *const u8) {
         }
         (from, to) = (from.wrapping_add(bytes), to.wrapping_offset(rows.stride));
     }
-}
-
-/// Copies every second of `2 * n - 1` numbers of 32 bits, as many as fill whole vectors; says how many.
-///
-/// # Safety
-/// `from` must have these numbers, those between the copied ones included, and `to` room for `n`.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn every_second(from: *const u8, to: *mut u8, n: usize) -> usize {
-    use std::arch::x86_64::{_mm_loadu_ps, _mm_shuffle_ps, _mm_storeu_ps};
-    // SAFETY: SSE2 is part of x86-64. The second load begins one number early, so that the last one read is
-    // the last one copied.
-    unsafe {
-        for at in (0..n / 4).map(|k| 4 * k) {
-            let low = _mm_loadu_ps(from.add(at * 8).cast());
-            let high = _mm_loadu_ps(from.add(at * 8 + 12).cast());
-            let both = _mm_shuffle_ps::<0b11_01_10_00>(low, high);
-            _mm_storeu_ps(to.add(at * 4).cast(), both);
-        }
-    }
-    n / 4 * 4
 }
 
 /// Copies bytes; short runs without a call.

@@ -320,7 +320,7 @@ fn choose_feed(nest: &LoopNest, operand: usize, param: &Param, gathered: bool) -
         Feed::Run
     } else if !gathered && reads_only && aligned && nest.inner_step(operand) == 0 {
         Feed::Fixed
-    } else if !gathered && as_is && !(reads_only && gather::is_shuffled(nest, operand, size)) {
+    } else if !gathered && as_is {
         Feed::Stride
     } else if gathered && reads_only && nest.repeats(operand) {
         Feed::Pattern
