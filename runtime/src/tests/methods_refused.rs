@@ -147,3 +147,19 @@ fn failing_checks_are_errors() {
         assert_eq!(target.to_vec::<i64>().unwrap(), [0; 4]);
     }
 }
+
+/// Axes without elements may be as long as they like: the product of two of them is no number.
+#[test]
+fn at_of_several_axes_where_their_product_overflows() {
+    let engine = cpu();
+    let none = Array::from_vec(Vec::<i64>::new(), &[0]).unwrap();
+    let mut target = Array::zeros(DType::F64, &[1 << 40, 1 << 40, 0]).unwrap();
+    let indices = [none.clone(), none];
+    let one = Arg::from(1.0);
+    let result = ufunc("add").at_axes(&engine, &mut target, &indices, Some(&one));
+    // Nothing to do, or an error that says why: no panic, and no other shape.
+    if let Err(error) = result {
+        assert!(error.message.contains("memory"), "{}", error.message);
+    }
+    assert_eq!(target.shape(), [1 << 40, 1 << 40, 0]);
+}
