@@ -78,6 +78,19 @@ pub enum ReduceOp {
     ArgMax,
 }
 
+impl ReduceOp {
+    /// What array programs call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            ReduceOp::Sum => "sum",
+            ReduceOp::Min => "min",
+            ReduceOp::Max => "max",
+            ReduceOp::ArgMin => "argmin",
+            ReduceOp::ArgMax => "argmax",
+        }
+    }
+}
+
 /// Runs kernels over arrays; shared freely between threads.
 pub struct Engine {
     pub(crate) options: EngineOptions,

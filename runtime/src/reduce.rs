@@ -90,7 +90,7 @@ pub(crate) fn reduce(
         return match op {
             ReduceOp::Sum => Ok(Scalar::zero(result_dtype(op, dtype))),
             _ => Err(
-                RuntimeError::value(format!("{} of no elements has no value", op_name(op)))
+                RuntimeError::value(format!("{} of no elements has no value", op.name()))
                     .help("reduce an array with at least one element"),
             ),
         };
@@ -138,16 +138,6 @@ pub(crate) fn reduce(
         },
         DType::C64 => complex::reduce::<f32>(&job, op),
         DType::C128 => complex::reduce::<f64>(&job, op),
-    }
-}
-
-fn op_name(op: ReduceOp) -> &'static str {
-    match op {
-        ReduceOp::Sum => "sum",
-        ReduceOp::Min => "min",
-        ReduceOp::Max => "max",
-        ReduceOp::ArgMin => "argmin",
-        ReduceOp::ArgMax => "argmax",
     }
 }
 

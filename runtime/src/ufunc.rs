@@ -174,10 +174,8 @@ impl Ufunc {
         to: DType,
         casting: Casting,
     ) -> Result<Option<Array>> {
-        let literal = match arg {
-            Arg::Int(value) => Literal::Int(*value),
-            Arg::Float(value) => Literal::Float(*value),
-            Arg::Array(_) | Arg::Out(_) => return Ok(None),
+        let Some(literal) = Literal::of(arg) else {
+            return Ok(None);
         };
         let parameter = &self.signature.inputs[n].0;
         self.literal(parameter, literal, to, casting).map(Some)
@@ -247,4 +245,15 @@ impl Ufunc {
 pub(crate) enum Literal {
     Int(i128),
     Float(f64),
+}
+
+impl Literal {
+    /// The literal that an argument is, if it is one.
+    pub(crate) fn of(arg: &Arg) -> Option<Literal> {
+        match arg {
+            Arg::Int(value) => Some(Literal::Int(*value)),
+            Arg::Float(value) => Some(Literal::Float(*value)),
+            Arg::Array(_) | Arg::Out(_) => None,
+        }
+    }
 }

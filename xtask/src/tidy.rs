@@ -422,7 +422,7 @@ fn machine_paths(path: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
         for pattern in forbidden {
-            // the start of a path, not the middle of one such as `frame/work/`
+            // the start of a path, not the middle of a longer one
             let found = line.match_indices(pattern).any(|(at, _)| {
                 !line[..at].ends_with(|c: char| {
                     c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '}')

@@ -649,17 +649,22 @@ fn random_store(
     );
 }
 
+/// Random numbers below a bound (Marsaglia, *Xorshift RNGs*, 2003).
+fn numbers(seed: u32) -> impl FnMut(i128) -> i128 {
+    let mut state = u64::from(seed) << 20 | 0x9e37_79b9;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        i128::from(state >> 16) % below
+    }
+}
+
 #[test]
 fn random_nests_keep_their_meaning() {
     let (mut promoted, mut stayed) = (0, 0);
     for seed in 1..=250u32 {
-        let mut state = u64::from(seed) << 20 | 0x9e37_79b9;
-        let mut next = |below: i128| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            i128::from(state >> 16) % below
-        };
+        let mut next = numbers(seed);
         let mut k = Build::new();
         let shapes: [&[u32]; 4] = [&[0], &[1], &[0, 1], &[0, 0]];
         let mut arrays = Vec::new();

@@ -15,7 +15,7 @@ pub(super) fn named(op: ReduceOp, dtype: DType) -> Function {
         (_, DType::Bool) => Opcode::Or,
         (_, _) => Opcode::Max,
     };
-    kernel(op_name(op), &[dtype; 2], &[dtype], |b, args| {
+    kernel(op.name(), &[dtype; 2], &[dtype], |b, args| {
         vec![b.binary(opcode, args[0], args[1])]
     })
 }
@@ -77,16 +77,6 @@ pub(super) fn copies(kernel: &Function) -> bool {
     let ops = kernel.block(kernel.entry).insts.iter();
     let ops: Vec<Opcode> = ops.map(|i| kernel.inst(*i).op).collect();
     kernel.arrays.len() == 2 && ops == [Opcode::Load, Opcode::Store, Opcode::Return]
-}
-
-fn op_name(op: ReduceOp) -> &'static str {
-    match op {
-        ReduceOp::Sum => "sum",
-        ReduceOp::Min => "min",
-        ReduceOp::Max => "max",
-        ReduceOp::ArgMin => "argmin",
-        ReduceOp::ArgMax => "argmax",
-    }
 }
 
 /// A kernel whose outputs are what `body` makes of its inputs.

@@ -301,24 +301,44 @@ pub unsafe fn copy_block(
         unsafe { std::ptr::copy(src, dst, n * size) };
         return;
     }
-    macro_rules! run {
-        ($T:ty) => {
-            for i in 0..n as isize {
-                // SAFETY: the caller vouches for `n` elements on both sides.
-                unsafe {
-                    let value = src.offset(i * src_step).cast::<$T>().read_unaligned();
-                    dst.offset(i * dst_step).cast::<$T>().write_unaligned(value);
-                }
-            }
-        };
+    let (src, dst) = ((src, src_step), (dst, dst_step));
+    // SAFETY: passed on.
+    unsafe {
+        match size {
+            1 => copy_elements::<u8>(src, dst, n),
+            2 => copy_elements::<u16>(src, dst, n),
+            4 => copy_elements::<u32>(src, dst, n),
+            8 => copy_elements::<u64>(src, dst, n),
+            16 => copy_elements::<u128>(src, dst, n),
+            _ => panic!("bug in kjit: no element of {size} bytes"),
+        }
     }
-    match size {
-        1 => run!(u8),
-        2 => run!(u16),
-        4 => run!(u32),
-        8 => run!(u64),
-        16 => run!(u128),
-        _ => panic!("bug in kjit: no element of {size} bytes"),
+}
+
+/// Copies elements, aligned or not, from one step to another.
+///
+/// # Safety
+/// Both sides must have `n` elements.
+#[inline(always)]
+pub(crate) unsafe fn copy_elements<T: Copy>(
+    (mut src, src_step): (*const u8, isize),
+    (mut dst, dst_step): (*mut u8, isize),
+    n: usize,
+) {
+    // SAFETY: the caller's promise.
+    let mut one = || unsafe {
+        let value = src.cast::<T>().read_unaligned();
+        dst.cast::<T>().write_unaligned(value);
+        (src, dst) = (src.wrapping_offset(src_step), dst.wrapping_offset(dst_step));
+    };
+    for _ in 0..n / 4 {
+        one();
+        one();
+        one();
+        one();
+    }
+    for _ in 0..n % 4 {
+        one();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Copies between the strided elements of an operand and contiguous scratch memory, short runs included: what
 //! an element costs here is a load and a store, and what a run costs a few instructions.
 
-use crate::dtype::cast::cast_block;
+use crate::dtype::cast::{cast_block, copy_elements};
 use crate::nest::{Cursor, LoopNest};
 use kjit_ir::DType;
 
@@ -208,7 +208,7 @@ unsafe fn gather_rows<T: Word>(rows: Rows, to: *mut u8) {
             }
         } else {
             for _ in 0..rows.count {
-                copy_strided::<T>((source, rows.step), (to, size as isize), rows.run);
+                copy_elements::<T>((source, rows.step), (to, size as isize), rows.run);
                 (source, to) = (source.wrapping_offset(rows.stride), to.wrapping_add(bytes));
             }
         }
@@ -227,7 +227,7 @@ unsafe fn scatter_rows<T: Word>(rows: Rows, from: *const u8) {
             if rows.step == size as isize {
                 copy_run(from, to, bytes);
             } else {
-                copy_strided::<T>((from, size as isize), (to, rows.step), rows.run);
+                copy_elements::<T>((from, size as isize), (to, rows.step), rows.run);
             }
         }
         (from, to) = (from.wrapping_add(bytes), to.wrapping_offset(rows.stride));
@@ -256,32 +256,5 @@ unsafe fn copy_run(from: *const u8, to: *mut u8, bytes: usize) {
         } else {
             std::ptr::copy_nonoverlapping(from, to, bytes);
         }
-    }
-}
-
-/// Copies elements from one step to another.
-///
-/// # Safety
-/// Both sides must have `n` elements, and not overlap.
-#[inline(always)]
-unsafe fn copy_strided<T: Copy>(
-    (mut from, from_step): (*const u8, isize),
-    (mut to, to_step): (*mut u8, isize),
-    n: usize,
-) {
-    // SAFETY: the caller's promise.
-    let mut one = || unsafe {
-        to.cast::<T>()
-            .write_unaligned(from.cast::<T>().read_unaligned());
-        (from, to) = (from.wrapping_offset(from_step), to.wrapping_offset(to_step));
-    };
-    for _ in 0..n / 4 {
-        one();
-        one();
-        one();
-        one();
-    }
-    for _ in 0..n % 4 {
-        one();
     }
 }

@@ -215,19 +215,15 @@ pub(super) fn identity(ufunc: &Ufunc, dtype: DType) -> Result<Option<Vec<u8>>> {
 
 /// A literal as an array of one element.
 pub(super) fn literal(ufunc: &Ufunc, parameter: &str, arg: &Arg, to: DType) -> Result<Array> {
-    let literal = match arg {
-        Arg::Array(array) => return Ok(array.clone()),
-        Arg::Int(value) => Literal::Int(*value),
-        Arg::Float(value) => Literal::Float(*value),
-        Arg::Out(_) => {
-            return Err(RuntimeError::value(format!(
-                "{parameter} of {}: methods have no outputs that are inputs",
-                ufunc.name()
-            ))
-            .help("give the array itself"));
-        }
-    };
-    ufunc.literal(parameter, literal, to, Casting::Unsafe)
+    match (arg, Literal::of(arg)) {
+        (_, Some(literal)) => ufunc.literal(parameter, literal, to, Casting::Unsafe),
+        (Arg::Array(array), None) => Ok(array.clone()),
+        (_, None) => Err(RuntimeError::value(format!(
+            "{parameter} of {}: methods have no outputs that are inputs",
+            ufunc.name()
+        ))
+        .help("give the array itself")),
+    }
 }
 
 /// The bytes of the element that a reduction starts from.

@@ -97,13 +97,7 @@ fn change(
 fn random_accumulations_keep_their_meaning() {
     let mut carried = 0;
     for seed in 1..=300u32 {
-        let mut state = u64::from(seed) << 20 | 0x9e37_79b9;
-        let mut next = |below: i128| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            i128::from(state >> 16) % below
-        };
+        let mut next = numbers(seed);
         let mut k = Build::new();
         let shapes: [&[u32]; 4] = [&[0], &[1], &[0, 1], &[1, 0]];
         let mut arrays = Vec::new();
