@@ -2,7 +2,7 @@
 
 use crate::builtins::{self, Builtin, Code, Parts, Ty as BuiltinTy};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{FnId, Function, Program};
+use crate::hir::{Const, FnId, Function, Program};
 use crate::library::library;
 use crate::literal;
 use crate::lower::lower_function;
@@ -53,11 +53,18 @@ impl<'p> Instances<'p> {
         }
     }
 
-    /// The program a function belongs to.
-    pub fn program(&self, home: Home) -> &'p Program {
+    fn checked(&self, home: Home, id: FnId) -> &'p Function {
         match home {
-            Home::User => self.user,
-            Home::Library => &library().program,
+            Home::User => &self.user.functions[id],
+            Home::Library => library().function(id),
+        }
+    }
+
+    /// The constants that functions of a program see.
+    pub fn consts(&self, home: Home) -> &'p [Const] {
+        match home {
+            Home::User => &self.user.consts,
+            Home::Library => &[],
         }
     }
 
@@ -67,8 +74,7 @@ impl<'p> Instances<'p> {
         if let Some(func) = self.map.get(&key) {
             return *func;
         }
-        let function = &self.program(home).functions[id];
-        let name = instance_name(home, function, generics);
+        let name = instance_name(home, self.checked(home, id), generics);
         let func = self.module.push(IrFunction::new(name));
         self.map.insert(key.clone(), func);
         self.queue.push((key, func));
@@ -81,17 +87,17 @@ impl<'p> Instances<'p> {
     /// # Panics
     /// If the library lacks it: the table of built-ins and the library belong together.
     pub fn builtin(&mut self, builtin: &Builtin, generics: &[DType]) -> FuncRef {
-        let names = &library().program.names;
+        let library = library();
         let fast = format!("{}_fast", builtin.name);
         let candidates = [self.fast.then_some(fast.as_str()), Some(builtin.name)];
         for name in candidates.into_iter().flatten() {
-            if let Some(id) = names.get(name) {
-                return self.function(Home::Library, *id, generics);
+            if let Some(id) = library.find(name) {
+                return self.function(Home::Library, id, generics);
             }
             if let [dtype] = generics
-                && let Some(id) = names.get(format!("{name}_{dtype}").as_str())
+                && let Some(id) = library.find(&format!("{name}_{dtype}"))
             {
-                return self.function(Home::Library, *id, &[]);
+                return self.function(Home::Library, id, &[]);
             }
         }
         panic!(
@@ -196,8 +202,7 @@ impl<'p> Instances<'p> {
     /// Lowers everything asked for so far, and what that asks for.
     pub fn finish(mut self) -> Result<Module, Vec<Diagnostic>> {
         while let Some(((home, id, generics), func)) = self.queue.pop() {
-            let program = self.program(home);
-            let function = &program.functions[id];
+            let function = self.checked(home, id);
             self.check_literals(function, &generics);
             if !self.diagnostics.is_empty() {
                 continue;

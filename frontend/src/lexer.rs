@@ -318,27 +318,30 @@ fn scan_block_comment(lexer: &mut Lexer<'_, TokenKind>) -> Result<(), LexError> 
 ///
 /// A text above [`MAX_SOURCE_BYTES`] gives no tokens but that one, and a diagnostic.
 pub fn lex(source: &Source) -> (Vec<Token>, Vec<Diagnostic>) {
-    let mut tokens = Vec::new();
-    let mut diagnostics = Vec::new();
     let len = source.text.len();
     if len > MAX_SOURCE_BYTES {
-        diagnostics.push(
-            Diagnostic::new(
-                Code::TooLarge,
-                source,
-                Span::new(0, 0),
-                format!("the source has {len} bytes, more than the {MAX_SOURCE_BYTES} allowed"),
-            )
-            .help("split the program, or load large tables from files with `load`"),
-        );
-        let end = Span::new(0, 0);
-        tokens.push(Token {
+        let too_large = Diagnostic::new(
+            Code::TooLarge,
+            source,
+            Span::new(0, 0),
+            format!("the source has {len} bytes, more than the {MAX_SOURCE_BYTES} allowed"),
+        )
+        .help("split the program, or load large tables from files with `load`");
+        let end = Token {
             kind: TokenKind::Eof,
-            span: end,
-        });
-        return (tokens, diagnostics);
+            span: Span::new(0, 0),
+        };
+        return (vec![end], vec![too_large]);
     }
-    let mut lexer = TokenKind::lexer(&source.text);
+    lex_part(source, Span::new(0, len))
+}
+
+/// The tokens of a part of a text that starts and ends between tokens, [`TokenKind::Eof`] after them.
+pub(crate) fn lex_part(source: &Source, part: Span) -> (Vec<Token>, Vec<Diagnostic>) {
+    let mut tokens = Vec::new();
+    let mut diagnostics = Vec::new();
+    let mut lexer = TokenKind::lexer(&source.text[..part.end as usize]);
+    lexer.bump(part.start as usize);
     while let Some(result) = lexer.next() {
         let range = lexer.span();
         let mut span = Span::new(range.start, range.end);
@@ -361,7 +364,10 @@ pub fn lex(source: &Source) -> (Vec<Token>, Vec<Diagnostic>) {
     }
     tokens.push(Token {
         kind: TokenKind::Eof,
-        span: Span::new(len, len),
+        span: Span {
+            start: part.end,
+            end: part.end,
+        },
     });
     (tokens, diagnostics)
 }

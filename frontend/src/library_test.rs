@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::hir::Program;
+use crate::infer::infer_types;
 use crate::instantiate::{Home, Instances};
+use crate::parser::parse_file;
+use crate::resolve::{Unit, collect_items, resolve_names};
 use kjit_interp::run_function;
 use kjit_ir::{DType, FuncRef, Module, Scalar};
 use std::f64::consts::PI;
@@ -12,12 +15,11 @@ fn function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
     let program = Program::default();
     let source = Source::new("none", "");
     let mut instances = Instances::new(&program, &source, false);
-    let names = &library().program.names;
-    let func = match names.get(name) {
-        Some(id) => instances.function(Home::Library, *id, generics),
+    let func = match library().find(name) {
+        Some(id) => instances.function(Home::Library, id, generics),
         None => {
-            let id = names[format!("{name}_{}", generics[0]).as_str()];
-            instances.function(Home::Library, id, &[])
+            let member = library().find(&format!("{name}_{}", generics[0]));
+            instances.function(Home::Library, member.expect("a function"), &[])
         }
     };
     let module = instances.finish().expect("no literal is out of range");
@@ -549,24 +551,74 @@ fn special_values() {
     }
 }
 
+/// Function by function the library is what it is as a whole, in which every mistake is found.
+#[test]
+fn all_of_the_library_is_right_and_lazily_read() {
+    let library = library();
+    let mut diagnostics = Vec::new();
+    let mut files = Vec::new();
+    for source in &library.sources {
+        let (file, mistakes) = parse_file(source);
+        files.push(file);
+        diagnostics.extend(mistakes);
+    }
+    let units = library.sources.iter().zip(&files);
+    let units: Vec<Unit<'_>> = units.map(|(source, file)| Unit { source, file }).collect();
+    let items = collect_items(&units, &mut diagnostics);
+    let mut program = resolve_names(&items, &mut diagnostics);
+    let sources: Vec<&Source> = library.sources.iter().collect();
+    infer_types(&mut program, &sources, &mut diagnostics);
+    let message = crate::render::render(&diagnostics, &sources, false);
+    assert!(diagnostics.is_empty(), "{message}");
+    assert_eq!(
+        items.names, library.items.names,
+        "a function does not start its line with `fn`"
+    );
+    for (id, function) in program.functions.iter().enumerate() {
+        let lazily = format!("{:?}", library.function(id));
+        assert_eq!(lazily, format!("{function:?}"));
+    }
+}
+
+#[test]
+fn threads_read_the_library_at_once() {
+    let library = Library::new();
+    let names: Vec<FnId> = (0..library.functions.len()).collect();
+    std::thread::scope(|scope| {
+        for start in 0..4 {
+            let (library, names) = (&library, &names);
+            scope.spawn(move || {
+                let n = names.len();
+                for k in 0..n {
+                    let id = names[(k + start * n / 4) % n];
+                    assert!(!library.function(id).name.is_empty());
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn members_of_families_differ_in_their_dtype_alone() {
-    let program = &library().program;
+    let library = library();
     let mut families = 0;
-    for (name, id) in &program.names {
-        let Some(double) = (name.strip_suffix("_f32"))
-            .and_then(|stem| program.names.get(format!("{stem}_f64").as_str()))
+    for name in library.items.names.keys() {
+        let Some(double) =
+            (name.strip_suffix("_f32")).and_then(|stem| library.find(&format!("{stem}_f64")))
         else {
             continue;
         };
+        let single = library.find(name).expect("a function");
         let types = |id, dtype: DType| -> Vec<String> {
-            let function: &crate::hir::Function = &program.functions[id];
+            let function = library.function(id);
             let params = function.params.iter().map(|(_, ty)| ty);
             let all = params.chain(function.outputs.iter().map(|(_, ty)| ty));
             let texts = all.map(|ty| ty.describe(&[]));
             texts.map(|t| t.replace(dtype.name(), "T")).collect()
         };
-        assert_eq!(types(*id, DType::F32), types(*double, DType::F64), "{name}");
+        let members = [(single, DType::F32), (double, DType::F64)];
+        let [single, double] = members.map(|(id, dtype)| types(id, dtype));
+        assert_eq!(single, double, "{name}");
         families += 1;
     }
     assert!(families > 30, "{families}");

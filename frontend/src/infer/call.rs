@@ -14,7 +14,7 @@ impl<'b> Infer<'_, 'b> {
         let found: Vec<Ty> = args.iter().map(|a| self.value(a)).collect();
         match callee {
             Callee::Function(id) => {
-                let function = &self.context.functions[id];
+                let function = self.context.functions.callee(id);
                 let params: Vec<(&str, Ty)> = function.body_params();
                 let classes: Vec<Class> = function.generics.iter().map(|(_, c)| *c).collect();
                 let name = function.name.as_str();
@@ -22,7 +22,7 @@ impl<'b> Infer<'_, 'b> {
                 self.check_call(name, &classes, &params, &result, args, &found, e)
             }
             Callee::Family(id, _) => {
-                let function = &self.context.functions[id];
+                let function = self.context.functions.callee(id);
                 let params = function.body_params();
                 let params: Vec<(&str, Ty)> =
                     params.iter().map(|(n, t)| (*n, of_family(t))).collect();

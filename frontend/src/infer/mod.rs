@@ -11,7 +11,7 @@ mod stmt;
 mod unify;
 
 use crate::diagnostic::{Code, Diagnostic};
-use crate::hir::{Body, Const, Function, Literal, Program};
+use crate::hir::{Body, Const, FnId, Function, Literal, Program};
 use crate::literal;
 use crate::source::{Source, Span};
 use crate::types::Ty;
@@ -32,28 +32,38 @@ pub fn infer_types(program: &mut Program, sources: &[&Source], diagnostics: &mut
             consts: &program.consts,
             source,
         };
-        let before = diagnostics.len();
-        let block = std::mem::take(&mut body.block);
-        let mut infer = Infer::new(context, &function.generics, diagnostics);
-        infer.types = vec![Ty::Error; body.types.len()];
-        infer.locals = body.locals.iter().map(|l| l.ty.clone()).collect();
-        if function.gufunc.is_some() {
-            infer.result = Ty::Unit;
-            infer.gufunc_body(&block);
-        } else {
-            infer.result = function.result_ty();
-            infer.function_body(&block);
-        }
-        let finished = infer.finish();
-        finished.store(&mut body);
-        body.block = block;
-        debug_assert!(
-            diagnostics.len() > before || body.types.iter().all(|t| !matches!(t, Ty::Var(_))),
-            "bug in kjit: type variables left in {}",
-            function.name
-        );
+        infer_body(&mut body, function, context, diagnostics);
         program.functions[n].body = body;
     }
+}
+
+/// Infers the body of one function.
+pub fn infer_body(
+    body: &mut Body,
+    function: &Function,
+    context: Context<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let before = diagnostics.len();
+    let block = std::mem::take(&mut body.block);
+    let mut infer = Infer::new(context, &function.generics, diagnostics);
+    infer.types = vec![Ty::Error; body.types.len()];
+    infer.locals = body.locals.iter().map(|l| l.ty.clone()).collect();
+    if function.gufunc.is_some() {
+        infer.result = Ty::Unit;
+        infer.gufunc_body(&block);
+    } else {
+        infer.result = function.result_ty();
+        infer.function_body(&block);
+    }
+    let finished = infer.finish();
+    finished.store(body);
+    body.block = block;
+    debug_assert!(
+        diagnostics.len() > before || body.types.iter().all(|t| !matches!(t, Ty::Var(_))),
+        "bug in kjit: type variables left in {}",
+        function.name
+    );
 }
 
 /// Infers a body that is one expression, of the expected type or of any.
@@ -65,7 +75,7 @@ pub fn infer_expr(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let context = Context {
-        functions: &[],
+        functions: &Vec::new(),
         consts,
         source,
     };
@@ -83,12 +93,27 @@ pub fn infer_expr(
     body.block = block;
 }
 
+/// The functions that a body can call.
+pub trait Callees {
+    /// What is known of one: its parameters and results at least.
+    fn callee(&self, id: FnId) -> &Function;
+}
+
+impl Callees for Vec<Function> {
+    fn callee(&self, id: FnId) -> &Function {
+        &self[id]
+    }
+}
+
 /// What a body can see.
 #[derive(Clone, Copy)]
-struct Context<'p> {
-    functions: &'p [Function],
-    consts: &'p [Const],
-    source: &'p Source,
+pub struct Context<'p> {
+    /// Functions.
+    pub functions: &'p dyn Callees,
+    /// Constants.
+    pub consts: &'p [Const],
+    /// Its text.
+    pub source: &'p Source,
 }
 
 /// Inference of one body.

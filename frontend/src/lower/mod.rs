@@ -91,7 +91,7 @@ impl<'i, 'p, 'b> Lower<'i, 'p, 'b> {
         'p: 'b,
     {
         let body = &function.body;
-        let consts = &instances.program(home).consts;
+        let consts = instances.consts(home);
         let mut builder = FunctionBuilder::new(name);
         builder.func.fast = function.fast;
         Lower {

@@ -18,7 +18,7 @@ pub(crate) mod tests;
 
 use crate::ast;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::lexer::{MAX_DIAGNOSTICS, Token, TokenKind, lex};
+use crate::lexer::{MAX_DIAGNOSTICS, Token, TokenKind, lex, lex_part};
 use crate::source::{Source, Span};
 
 /// The deepest syntax tree the parser makes.
@@ -27,6 +27,20 @@ pub const MAX_DEPTH: u32 = 256;
 /// Parses a file. The tree covers what could be understood; it is complete if there are no diagnostics.
 pub fn parse_file(source: &Source) -> (ast::File, Vec<Diagnostic>) {
     let (tokens, diagnostics) = lex(source);
+    parse_tokens(source, tokens, diagnostics)
+}
+
+/// Parses the items in a part of a file.
+pub(crate) fn parse_part(source: &Source, part: Span) -> (ast::File, Vec<Diagnostic>) {
+    let (tokens, diagnostics) = lex_part(source, part);
+    parse_tokens(source, tokens, diagnostics)
+}
+
+fn parse_tokens(
+    source: &Source,
+    tokens: Vec<Token>,
+    diagnostics: Vec<Diagnostic>,
+) -> (ast::File, Vec<Diagnostic>) {
     let mut parser = Parser::new(source, tokens, diagnostics);
     let file = parser.file();
     let mut diagnostics = parser.diagnostics;

@@ -48,9 +48,7 @@ impl<'a> BodyResolver<'a, '_> {
             return None;
         }
         match self.items.names.get(name) {
-            Some(ItemRef::Function(f))
-                if self.items.functions[*f].1.kind == ast::FunctionKind::Gufunc =>
-            {
+            Some(ItemRef::Function(f)) if self.items.is_gufunc(*f) => {
                 self.error(
                     Code::WrongPlace,
                     span,

@@ -54,6 +54,14 @@ pub struct Items<'a> {
     pub main: Option<(&'a Source, &'a ast::Block, Span)>,
 }
 
+impl Items<'_> {
+    /// Is it a `gufunc`? (None of the library's functions is, of which only the names may be known.)
+    pub fn is_gufunc(&self, function: usize) -> bool {
+        let item = self.functions.get(function);
+        item.is_some_and(|(_, f)| f.kind == ast::FunctionKind::Gufunc)
+    }
+}
+
 /// Files the items under their names; duplicates are reported.
 pub fn collect_items<'a>(units: &[Unit<'a>], diagnostics: &mut Vec<Diagnostic>) -> Items<'a> {
     let mut items = Items::default();
@@ -214,7 +222,7 @@ fn resolve_consts(items: &Items<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<C
 }
 
 /// Resolves one function; also says which functions it calls, and where.
-fn resolve_function<'a>(
+pub fn resolve_function<'a>(
     items: &Items<'a>,
     consts: &[Const],
     source: &Source,
