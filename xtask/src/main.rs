@@ -1,6 +1,8 @@
 //! Project chores: `cargo xtask tidy` checks that the tree keeps its own rules; `cargo xtask test` does the
-//! set-up that the tests need and runs every check and every test; `cargo xtask conformance` writes docs/conformance.md.
+//! set-up that the tests need and runs every check and every test; `cargo xtask conformance` writes docs/conformance.md;
+//! `cargo xtask accuracy` measures the errors of the function library.
 
+mod accuracy;
 mod test;
 mod tidy;
 
@@ -16,8 +18,12 @@ fn main() -> ExitCode {
         ["tidy"] => check_tidiness(root),
         ["test"] => test::test(root),
         ["conformance"] => test::conformance(root),
+        ["accuracy", ref args @ ..] => accuracy::accuracy(root, args),
         _ => {
-            eprintln!("usage: cargo xtask tidy | cargo xtask test | cargo xtask conformance");
+            eprintln!(
+                "usage: cargo xtask tidy | cargo xtask test | cargo xtask conformance | cargo xtask accuracy [OPTION..] \
+                 [FUNCTION..]"
+            );
             return ExitCode::from(2);
         }
     };

@@ -53,7 +53,7 @@ fn cargo(root: &Path, args: &[&str], python: Option<&Path>) -> Result<(), String
 }
 
 /// Installs the software Vulkan driver where there is no driver at all.
-fn set_up_vulkan() -> Result<(), String> {
+pub fn set_up_vulkan() -> Result<(), String> {
     let folders = [
         "/usr/share/vulkan/icd.d",
         "/etc/vulkan/icd.d",
@@ -130,7 +130,8 @@ fn set_up_python(root: &Path) -> Result<PathBuf, String> {
     Ok(python)
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a command, which is printed.
+pub fn run(command: &mut Command) -> Result<(), String> {
     println!("{}", display(command));
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ),
     ("kjit-cli", "cli", &["kjit", "kjit-driver"]),
     ("xtask", "xtask", &[]),
+    ("kjit-accuracy", "accuracy", &["kjit"]),
     (
         "kjit-fuzz",
         "fuzz",
@@ -75,7 +76,7 @@ const SKIPPED: &[&str] = &["target", ".git", "shared", "node_modules"];
 /// Folders of the root: a path in a document starts with one of them.
 const FOLDERS: &[&str] = &[
     "ir", "frontend", "backends", "driver", "runtime", "macros", "src", "cli", "examples", "tests",
-    "benches", "fuzz", "docs", "xtask", ".ci", ".cargo",
+    "benches", "fuzz", "accuracy", "docs", "xtask", ".ci", ".cargo",
 ];
 
 /// Runs every check: how many files were read, and what is wrong.

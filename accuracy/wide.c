@@ -1,0 +1,304 @@
+// Fast references: the C library's functions of f64, for f32, and those of 80 bits (`long double` on x86), for f64; functions
+// that it lacks are made of these. A reference says how far it may be off, so that the caller can ask MPFR where that matters.
+#define _GNU_SOURCE
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef long double wide;
+
+_Static_assert(sizeof(wide) == 16, "80-bit numbers in 16 bytes");
+
+static const wide PI = 3.141592653589793238462643383279502884L;
+
+// What a reference may be off: rel of the value, and of another quantity `off` where terms cancel.
+struct answer {
+    wide value;
+    wide off;
+};
+
+// Sine, cosine and tangent of pi x, in two widths. At integers and half-integers C23 says which zero, which infinity.
+#define TURNS(name, type, l) \
+    static type name##sinpi(type x) { \
+        type r = x - 2 * round##l(x / 2); \
+        if (r > (type)0.5) r = 1 - r; \
+        if (r < (type)-0.5) r = -1 - r; \
+        if (r == 0) return copysign##l(0, x); \
+        if (fabs##l(r) > (type)0.25) return copysign##l(cos##l((type)PI * ((type)0.5 - fabs##l(r))), r); \
+        return sin##l((type)PI * r); \
+    } \
+    static type name##cospi(type x) { \
+        type r = fabs##l(x - 2 * round##l(x / 2)), sign = 1; \
+        if (r > (type)0.5) { \
+            r = 1 - r; \
+            sign = -1; \
+        } \
+        if (r == (type)0.5) return 0; \
+        return sign * (r > (type)0.25 ? sin##l((type)PI * ((type)0.5 - r)) : cos##l((type)PI * r)); \
+    } \
+    static type name##tanpi(type x) { \
+        if (isinf(x)) return NAN; \
+        type r = x - round##l(x); \
+        if (r == 0) return copysign##l(0, x) * (fmod##l(x, 2) == 0 ? 1 : -1); \
+        if (fabs##l(r) == (type)0.5) return fmod##l(floor##l(x), 2) == 0 ? INFINITY : -INFINITY; \
+        if (fabs##l(r) > (type)0.25) return copysign##l(1 / tan##l((type)PI * ((type)0.5 - fabs##l(r))), r); \
+        return tan##l((type)PI * r); \
+    }
+
+TURNS(, wide, l)
+TURNS(narrow_, double, )
+
+static wide rsqrt(wide x) { return 1 / sqrtl(x); }
+
+static wide sinc(wide x) {
+    if (x == 0) return 1;
+    return sinpi(x) / (PI * x);
+}
+
+static wide degrees(wide x) { return x * (180 / PI); }
+
+static wide radians(wide x) { return x * (PI / 180); }
+
+static double narrow_rsqrt(double x) { return 1 / sqrt(x); }
+
+// erfc(x / sqrt(2)): x / sqrt(2) in two parts, for large x are worth an error of x^2 / 2 ulp.
+static wide erfc_of_part(wide x) {
+    static const wide HALF = 0.70710678118654752440084436210484904L;
+    // HALF is off by this; the product by what fmal tells.
+    static const wide REST = 1.8950325588932570797e-20L;
+    wide t = x * HALF;
+    wide d = fmal(x, HALF, -t) + x * REST;
+    return erfcl(t) - 1.1283791670955125739L * expl(-t * t) * d;
+}
+
+static wide ndtr(wide x) { return isinf(x) ? (x > 0 ? 1 : 0) : 0.5L * erfc_of_part(-x); }
+
+// One step of third order from a value that is nearly right; from zero on where it is not.
+static wide erfinv(wide y, wide guess) {
+    if (isnan(y) || fabsl(y) > 1) return NAN;
+    if (fabsl(y) == 1) return copysignl(INFINITY, y);
+    if (y == 0) return y;
+    wide a = fabsl(y);
+    wide x = fabsl(guess);
+    if (!(x < 10) || x == 0) x = a < 0.9L ? a : sqrtl(-logl(1 - a));
+    for (int n = 0; n < 60; n++) {
+        wide rest = a < 0.5L ? erfl(x) - a : (1 - a) - erfcl(x);
+        wide u = rest * 0.88622692545275801364908374167057259L * expl(x * x);
+        wide step = u / (1 + u * x);
+        x -= step;
+        if (fabsl(step) <= 1e-6L * x) break;
+    }
+    return copysignl(x, y);
+}
+
+static wide ndtri(wide p, wide guess) {
+    if (isnan(p) || p < 0 || p > 1) return NAN;
+    if (p == 0) return -INFINITY;
+    if (p == 1) return INFINITY;
+    if (p == 0.5L) return 0;
+    // For q = min(p, 1 - p), which is exact.
+    wide q = p < 0.5L ? p : 1 - p;
+    wide x = -fabsl(guess);
+    if (!(x > -60) || x == 0) x = -sqrtl(-2 * logl(q)) / 2;
+    for (int n = 0; n < 60; n++) {
+        wide rest = q > 0.3L ? 0.5L * erfl(x * 0.70710678118654752440084436210484904L) - (q - 0.5L) : ndtr(x) - q;
+        wide u = rest * 2.5066282746310005024157652848110453L * expl(0.5L * x * x);
+        wide step = u / (1 + 0.5L * u * x);
+        x -= step;
+        if (fabsl(step) <= 1e-6L * -x) break;
+    }
+    return p < 0.5L ? x : -x;
+}
+
+// psi(x + n) - 1/x - .. - 1/(x + n - 1), and reflection; the asymptotic series from 20 on.
+static struct answer digamma(wide x) {
+    if (isnan(x) || x == -INFINITY) return (struct answer){NAN, 0};
+    if (x == 0) return (struct answer){copysignl(INFINITY, -x), 0};
+    if (x < 0) {
+        wide r = x - roundl(x);
+        if (r == 0) return (struct answer){NAN, 0};
+        wide part = fabsl(r) == 0.5L ? 0 : PI / tanpi(r);
+        struct answer other = digamma(1 - x);
+        // 1 - x rounds: psi' is at most that of 1.
+        return (struct answer){other.value - part, fabsl(other.value) + fabsl(part) + other.off + fabsl(x)};
+    }
+    wide sum = 0;
+    wide y = x;
+    while (y < 20) {
+        sum += 1 / y;
+        y += 1;
+    }
+    wide z = 1 / (y * y);
+    wide tail = z * (1 / 12.0L - z * (1 / 120.0L - z * (1 / 252.0L - z * (1 / 240.0L - z * (1 / 132.0L - z * (691 / 32760.0L
+        - z * (1 / 12.0L - z * (3617 / 8160.0L))))))));
+    wide value = logl(y) - 0.5L / y - tail - sum;
+    return (struct answer){value, logl(y) + sum};
+}
+
+static wide logaddexp(wide a, wide b) {
+    if (a == b) return a + 0.69314718055994530941723212145817657L;
+    wide d = a - b;
+    if (isnan(d)) return d;
+    return d > 0 ? a + log1pl(expl(-d)) : b + log1pl(expl(d));
+}
+
+static wide logaddexp2(wide a, wide b) {
+    static const wide LOG2E = 1.4426950408889634073599246810018921L;
+    if (a == b) return a + 1;
+    wide d = a - b;
+    if (isnan(d)) return d;
+    return d > 0 ? a + LOG2E * log1pl(exp2l(-d)) : b + LOG2E * log1pl(exp2l(d));
+}
+
+// The sign that C's gamma leaves in a global variable is not asked for.
+static wide lgamma_of(wide x) {
+    int sign;
+    return lgammal_r(x, &sign);
+}
+
+static double narrow_lgamma(double x) {
+    int sign;
+    return lgamma_r(x, &sign);
+}
+
+// How the C library's 80-bit functions err: 8 units of the last place and more than glibc's manual states for any of them.
+#define WIDE_OFF 0x1p-60L
+#define NARROW_OFF 0x1p-48L
+
+struct row {
+    const char *name;
+    double (*narrow)(double);
+    double (*narrow2)(double, double);
+    wide (*one)(wide);
+    wide (*two)(wide, wide);
+    wide (*inverse)(wide, wide);
+    struct answer (*sum)(wide);
+    int own;
+};
+
+#define C1(f) {.name = #f, .narrow = f, .one = f##l}
+#define C2(f) {.name = #f, .narrow2 = f, .two = f##l}
+#define OWN1(f) {.name = #f, .one = f, .own = 1}
+#define TURN(f) {.name = #f, .narrow = narrow_##f, .one = f, .own = 1}
+#define OWN2(f) {.name = #f, .two = f, .own = 1}
+
+static const struct row ROWS[] = {
+    C1(exp), C1(exp2), C1(exp10), C1(expm1), C1(log), C1(log2), C1(log10), C1(log1p), C1(cbrt), C1(sin), C1(cos), C1(tan),
+    C1(asin), C1(acos), C1(atan), C1(sinh), C1(cosh), C1(tanh), C1(asinh), C1(acosh), C1(atanh), C1(erf), C1(erfc),
+    C2(pow), C2(hypot), C2(atan2),
+    TURN(sinpi), TURN(cospi), TURN(tanpi), OWN1(sinc), OWN1(degrees), OWN1(radians), OWN1(ndtr),
+    OWN2(logaddexp), OWN2(logaddexp2),
+    {.name = "rsqrt", .narrow = narrow_rsqrt, .one = rsqrt},
+    {.name = "gamma", .narrow = tgamma, .one = tgammal},
+    {.name = "lgamma", .narrow = narrow_lgamma, .one = lgamma_of},
+    {.name = "digamma", .sum = digamma, .own = 1},
+    {.name = "erfinv", .inverse = erfinv, .own = 1},
+    {.name = "ndtri", .inverse = ndtri, .own = 1},
+};
+
+// The number of a function, or -1.
+int reference_row(const char *name) {
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++)
+        if (!strcmp(ROWS[i].name, name)) return (int)i;
+    return -1;
+}
+
+// Whose a function's values are: 0 the C library's of f64, 1 its of 80 bits; 2 and 3 are made of these.
+int reference_kind(int row, int narrow) {
+    const struct row *f = &ROWS[row];
+    return 2 * f->own + !(narrow && (f->narrow || f->narrow2));
+}
+
+// Values of a function and what each may be off. `guess` holds results near the right ones, from which inverse functions are
+// computed; `narrow` is for f32, whose references may be those of f64.
+void reference_values(int row, int narrow, const double *x, const double *y, const double *guess, wide *value, wide *off,
+                      size_t n) {
+    const struct row *f = &ROWS[row];
+    for (size_t i = 0; i < n; i++) {
+        struct answer a = {0, 0};
+        wide part = WIDE_OFF;
+        if (narrow && f->narrow) {
+            a.value = f->narrow(x[i]);
+            part = NARROW_OFF;
+        } else if (narrow && f->narrow2) {
+            a.value = f->narrow2(x[i], y[i]);
+            part = NARROW_OFF;
+        } else if (f->one) {
+            a.value = f->one(x[i]);
+        } else if (f->two) {
+            a.value = f->two(x[i], y[i]);
+            a.off = f->two == logaddexp || f->two == logaddexp2 ? fabsl(x[i]) + fabsl(y[i]) : 0;
+        } else if (f->inverse) {
+            a.value = f->inverse(x[i], guess[i]);
+        } else {
+            a = f->sum(x[i]);
+        }
+        value[i] = a.value;
+        off[i] = isfinite(a.value) ? part * (fabsl(a.value) + a.off) : 0;
+    }
+}
+
+// The parts of an 80-bit number: arithmetic on its NaNs and infinities takes a hundred times longer.
+struct parts {
+    uint64_t digits;
+    uint16_t exponent;
+};
+
+static struct parts parts_of(const wide *x) {
+    struct parts parts;
+    memcpy(&parts, x, 10);
+    return parts;
+}
+
+// The exponent of a number's ulp in f32 or f64.
+static int ulp_exponent(struct parts want, int bits) {
+    int least = bits == 32 ? -149 : -1074, most = bits == 32 ? 104 : 971, digits = bits == 32 ? 23 : 52;
+    int e = (want.exponent & 0x7fff) - 16383 - digits;
+    return e < least ? least : e > most ? most : e;
+}
+
+static wide power(int e) {
+    struct parts parts = {(uint64_t)1 << 63, (uint16_t)(e + 16383)};
+    wide value = 0;
+    memcpy(&value, &parts, 10);
+    return value;
+}
+
+// The errors of results in ulp of f32 or f64 (`bits`), and in `doubt` what the references may be off; infinite where a special
+// value is wrong: a NaN, an infinity or the sign of a zero.
+void reference_errors(int bits, const double *got, const wide *value, const wide *off, double *error, double *doubt, size_t n) {
+    const double top = bits == 32 ? 0x1p128 : INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        struct parts want = parts_of(&value[i]);
+        doubt[i] = 0;
+        if ((want.exponent & 0x7fff) == 0x7fff) {
+            int nan = want.digits << 1 != 0;
+            error[i] = (nan ? isnan(got[i]) : isinf(got[i]) && !signbit(got[i]) == !(want.exponent >> 15)) ? 0 : INFINITY;
+            continue;
+        }
+        double rounded = (double)value[i], size = fabs(rounded);
+        // What is most frequent, in f64: differences to results of 24 bits are exact enough there.
+        if (bits == 32 && size > 0x1p-126 && size < 0x1p127 && fabs(got[i]) > 0 && fabs(got[i]) < 0x1p127) {
+            uint64_t exponent;
+            memcpy(&exponent, &size, 8);
+            uint64_t inverse = ((uint64_t)(2 * 1023 + 23) << 52) - (exponent & 0x7ff0000000000000);
+            double scale;
+            memcpy(&scale, &inverse, 8);
+            error[i] = fabs(got[i] - rounded) * scale;
+            doubt[i] = (double)off[i] * scale + 0x1p-29;
+            continue;
+        }
+        int negative = want.exponent >> 15;
+        if (isnan(got[i]) || ((!signbit(got[i])) == negative && (got[i] == 0 || want.digits == 0 || isinf(got[i])))) {
+            error[i] = INFINITY;
+        } else if (isinf(got[i]) && size >= top) {
+            error[i] = 0;
+        } else {
+            wide near = isinf(got[i]) ? copysignl(bits == 32 ? 0x1p128L : 0x1p1024L, got[i]) : got[i];
+            wide scale = power(-ulp_exponent(want, bits));
+            error[i] = isinf(got[i]) && fabsl(value[i]) >= fabsl(near) ? 0 : (double)(fabsl(near - value[i]) * scale);
+            doubt[i] = (double)(off[i] * scale);
+        }
+    }
+}
