@@ -4,7 +4,7 @@ fn main() {
     println!("cargo:rerun-if-changed=wide.c");
     cc::Build::new()
         .file("wide.c")
-        .opt_level(2)
+        .opt_level(3)
         // Sums and products round where the text says so.
         .flag("-ffp-contract=off")
         .warnings(true)

@@ -204,27 +204,19 @@ int reference_row(const char *name) {
     return -1;
 }
 
-// Whose a function's values are: 0 the C library's of f64, 1 its of 80 bits; 2 and 3 are made of these.
+// Whose a function's values are, `narrow` for f32: 0 the C library's of f64, 1 its of 80 bits; 2 and 3 are made of these.
 int reference_kind(int row, int narrow) {
     const struct row *f = &ROWS[row];
     return 2 * f->own + !(narrow && (f->narrow || f->narrow2));
 }
 
-// Values of a function and what each may be off. `guess` holds results near the right ones, from which inverse functions are
-// computed; `narrow` is for f32, whose references may be those of f64.
-void reference_values(int row, int narrow, const double *x, const double *y, const double *guess, wide *value, wide *off,
-                      size_t n) {
+// Values of a function in 80 bits and what each may be off. `guess` holds results near the right ones, from which inverse
+// functions are computed.
+void reference_values(int row, const double *x, const double *y, const double *guess, wide *value, wide *off, size_t n) {
     const struct row *f = &ROWS[row];
     for (size_t i = 0; i < n; i++) {
         struct answer a = {0, 0};
-        wide part = WIDE_OFF;
-        if (narrow && f->narrow) {
-            a.value = f->narrow(x[i]);
-            part = NARROW_OFF;
-        } else if (narrow && f->narrow2) {
-            a.value = f->narrow2(x[i], y[i]);
-            part = NARROW_OFF;
-        } else if (f->one) {
+        if (f->one) {
             a.value = f->one(x[i]);
         } else if (f->two) {
             a.value = f->two(x[i], y[i]);
@@ -235,7 +227,7 @@ void reference_values(int row, int narrow, const double *x, const double *y, con
             a = f->sum(x[i]);
         }
         value[i] = a.value;
-        off[i] = isfinite(a.value) ? part * (fabsl(a.value) + a.off) : 0;
+        off[i] = isfinite(a.value) ? WIDE_OFF * (fabsl(a.value) + a.off) : 0;
     }
 }
 
@@ -277,18 +269,7 @@ void reference_errors(int bits, const double *got, const wide *value, const wide
             error[i] = (nan ? isnan(got[i]) : isinf(got[i]) && !signbit(got[i]) == !(want.exponent >> 15)) ? 0 : INFINITY;
             continue;
         }
-        double rounded = (double)value[i], size = fabs(rounded);
-        // What is most frequent, in f64: differences to results of 24 bits are exact enough there.
-        if (bits == 32 && size > 0x1p-126 && size < 0x1p127 && fabs(got[i]) > 0 && fabs(got[i]) < 0x1p127) {
-            uint64_t exponent;
-            memcpy(&exponent, &size, 8);
-            uint64_t inverse = ((uint64_t)(2 * 1023 + 23) << 52) - (exponent & 0x7ff0000000000000);
-            double scale;
-            memcpy(&scale, &inverse, 8);
-            error[i] = fabs(got[i] - rounded) * scale;
-            doubt[i] = (double)off[i] * scale + 0x1p-29;
-            continue;
-        }
+        double size = fabs((double)value[i]);
         int negative = want.exponent >> 15;
         if (isnan(got[i]) || ((!signbit(got[i])) == negative && (got[i] == 0 || want.digits == 0 || isinf(got[i])))) {
             error[i] = INFINITY;
@@ -301,4 +282,44 @@ void reference_errors(int bits, const double *got, const wide *value, const wide
             doubt[i] = (double)(off[i] * scale);
         }
     }
+}
+
+// Errors in ulp of f32 of a function that has a reference in f64, most of them two at a time. A reference is off by a
+// millionth of an ulp at most, which is what comes back.
+double narrow_errors(int row, const double *x, const double *y, double *restrict value, const double *const *got,
+                     double *const *error, size_t grades, size_t n) {
+    const struct row *f = &ROWS[row];
+    const double off = NARROW_OFF * 0x1p24;
+    if (f->narrow)
+        for (size_t i = 0; i < n; i++) value[i] = f->narrow(x[i]);
+    else
+        for (size_t i = 0; i < n; i++) value[i] = f->narrow2(x[i], y[i]);
+    for (size_t grade = 0; grade < grades; grade++) {
+        const double *restrict results = got[grade];
+        double *restrict out = error[grade];
+        for (size_t i = 0; i < n; i++) {
+            double size = fabs(value[i]), scale;
+            uint64_t bits;
+            memcpy(&bits, &size, 8);
+            bits = ((uint64_t)(2 * 1023 + 23) << 52) - (bits & 0x7ff0000000000000);
+            memcpy(&scale, &bits, 8);
+            double found = fabs(results[i] - value[i]) * scale;
+            double result = fabs(results[i]);
+            // Neither zero, subnormal, infinite nor NaN: else -1, and the loop below has another look.
+            int common = (size > 0x1p-126) & (size < 0x1p127) & (result > 0) & (result < 0x1p127);
+            out[i] = common ? found : -1;
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (out[i] >= 0) continue;
+            double g = results[i], v = value[i];
+            if ((isnan(g) && isnan(v)) || (g == v && !signbit(g) == !signbit(v))) {
+                out[i] = 0;
+            } else {
+                wide want = v, none = 0;
+                double doubt;
+                reference_errors(32, &g, &want, &none, &out[i], &doubt, 1);
+            }
+        }
+    }
+    return off;
 }

@@ -21,7 +21,6 @@ unsafe extern "C" {
     fn reference_kind(row: c_int, narrow: c_int) -> c_int;
     fn reference_values(
         row: c_int,
-        narrow: c_int,
         x: *const f64,
         y: *const f64,
         guess: *const f64,
@@ -38,6 +37,16 @@ unsafe extern "C" {
         doubt: *mut f64,
         n: usize,
     );
+    fn narrow_errors(
+        row: c_int,
+        x: *const f64,
+        y: *const f64,
+        value: *mut f64,
+        got: *const *const f64,
+        error: *const *mut f64,
+        grades: usize,
+        n: usize,
+    ) -> f64;
 }
 
 /// A result, and where.
@@ -138,10 +147,11 @@ struct Work {
     x: Vec<f64>,
     y: Vec<f64>,
     got: [Vec<f64>; 2],
+    narrow: Vec<f64>,
     value: Vec<Wide>,
     off: Vec<Wide>,
-    error: Vec<f64>,
-    doubt: Vec<f64>,
+    error: [Vec<f64>; 2],
+    doubt: [Vec<f64>; 2],
 }
 
 /// What the threads share.
@@ -252,53 +262,65 @@ impl Shared<'_> {
             );
             self.references(&mut work)?;
             for fast in [false, true] {
-                self.judge(&mut work, chunk, fast, &mut found[usize::from(fast)])?;
+                self.judge(&work, chunk, fast, &mut found[usize::from(fast)])?;
             }
         }
     }
 
-    /// Results of both grades and the fast references.
+    /// Results of both grades, and their errors by the fast references.
     fn references(&self, work: &mut Work) -> Result<(), String> {
-        let Work {
-            x,
-            y,
-            got,
-            value,
-            off,
-            ..
-        } = work;
+        let Work { x, y, got, .. } = work;
         let second = (self.function.arguments == 2).then_some(&y[..]);
         for (kernel, out) in self.kernels.iter().zip(got.iter_mut()) {
             kernel.run(x, second, self.double, out)?;
             assert_eq!(out.len(), x.len());
         }
-        value.resize(CHUNK, Wide::default());
-        off.resize(CHUNK, Wide::default());
         assert!(x.len() <= CHUNK && y.len() == x.len());
-        // SAFETY: all buffers have room for as many numbers as x has; row is one that C gave.
-        unsafe {
-            reference_values(
-                self.row,
-                c_int::from(!self.double),
-                x.as_ptr(),
-                y.as_ptr(),
-                got[0].as_ptr(),
-                value.as_mut_ptr(),
-                off.as_mut_ptr(),
-                x.len(),
-            );
+        let lists = [&mut work.narrow]
+            .into_iter()
+            .chain(&mut work.error)
+            .chain(&mut work.doubt);
+        lists.for_each(|list| list.resize(CHUNK, 0.0));
+        // SAFETY: row is one that C gave.
+        let kind = unsafe { reference_kind(self.row, c_int::from(!self.double)) };
+        if kind % 2 == 0 {
+            self.narrow(work);
+        } else {
+            self.wide(work);
         }
         Ok(())
     }
 
-    /// The errors of one grade: by the fast references, and by MPFR where these could be wrong about the largest.
-    fn judge(
-        &self,
-        work: &mut Work,
-        chunk: u64,
-        fast: bool,
-        found: &mut Found,
-    ) -> Result<(), String> {
+    fn narrow(&self, work: &mut Work) {
+        let Work {
+            x,
+            y,
+            got,
+            narrow,
+            error,
+            doubt,
+            ..
+        } = work;
+        let got = [got[0].as_ptr(), got[1].as_ptr()];
+        let [first, second] = error;
+        let errors = [first.as_mut_ptr(), second.as_mut_ptr()];
+        // SAFETY: all buffers have room for as many numbers as x has, which is at most CHUNK; the row has a reference of f64.
+        let off = unsafe {
+            narrow_errors(
+                self.row,
+                x.as_ptr(),
+                y.as_ptr(),
+                narrow.as_mut_ptr(),
+                got.as_ptr(),
+                errors.as_ptr(),
+                got.len(),
+                x.len(),
+            )
+        };
+        doubt.iter_mut().for_each(|list| list.fill(off));
+    }
+
+    fn wide(&self, work: &mut Work) {
         let Work {
             x,
             y,
@@ -307,23 +329,41 @@ impl Shared<'_> {
             off,
             error,
             doubt,
+            ..
         } = work;
-        let got = &got[usize::from(fast)];
-        let n = x.len();
-        error.resize(CHUNK, 0.0);
-        doubt.resize(CHUNK, 0.0);
-        // SAFETY: as above; n is at most what each buffer holds.
+        value.resize(CHUNK, Wide::default());
+        off.resize(CHUNK, Wide::default());
+        // SAFETY: all buffers have room for as many numbers as x has, which is at most CHUNK; row is one that C gave.
         unsafe {
-            reference_errors(
-                if self.double { 64 } else { 32 },
-                got.as_ptr(),
-                value.as_ptr(),
-                off.as_ptr(),
-                error.as_mut_ptr(),
-                doubt.as_mut_ptr(),
-                n,
+            reference_values(
+                self.row,
+                x.as_ptr(),
+                y.as_ptr(),
+                got[0].as_ptr(),
+                value.as_mut_ptr(),
+                off.as_mut_ptr(),
+                x.len(),
             );
+            for ((got, error), doubt) in got.iter().zip(error).zip(doubt) {
+                reference_errors(
+                    if self.double { 64 } else { 32 },
+                    got.as_ptr(),
+                    value.as_ptr(),
+                    off.as_ptr(),
+                    error.as_mut_ptr(),
+                    doubt.as_mut_ptr(),
+                    x.len(),
+                );
+            }
         }
+    }
+
+    /// The errors of one grade: by the fast references, and by MPFR where these could be wrong about the largest.
+    fn judge(&self, work: &Work, chunk: u64, fast: bool, found: &mut Found) -> Result<(), String> {
+        let Work { x, y, .. } = work;
+        let grade = usize::from(fast);
+        let (got, error, doubt) = (&work.got[grade], &work.error[grade], &work.doubt[grade]);
+        let n = x.len();
         let place = |i: usize, error: f64| Place {
             error,
             x: x[i],
@@ -365,7 +405,11 @@ impl Shared<'_> {
         };
         let floor = (0..n).map(sure).fold(0.1, f64::max);
         let floor = floor.max(f64::from_bits(largest.load(Ordering::Relaxed)));
+        let ceiling = floor.min(bound);
         for i in 0..n {
+            if error[i] + doubt[i] < ceiling {
+                continue;
+            }
             if error[i] == f64::INFINITY {
                 found.wrong += 1;
                 found.first_wrong.get_or_insert(place(i, error[i]));
