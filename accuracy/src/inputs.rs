@@ -1,6 +1,6 @@
 //! Arguments: all numbers of f32 or every so many of them, and samples of random, hard and edge numbers.
 
-use crate::table::{Domain, Function};
+use super::table::{Domain, Function};
 use std::f64::consts::{FRAC_PI_2, LN_2};
 
 /// Numbers of a chunk.

@@ -3,6 +3,7 @@
 mod exact;
 mod inputs;
 mod measure;
+mod page;
 mod record;
 mod table;
 

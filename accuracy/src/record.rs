@@ -1,14 +1,11 @@
-//! The table in docs/numerics.md between two markers: a run replaces the rows of what it measured.
+//! The table in docs/numerics.md: a run replaces the rows of what it measured.
 
 use crate::inputs::Inputs;
 use crate::measure::Found;
+use crate::page;
 use crate::table::Function;
-use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-const BEGIN: &str = "<!-- accuracy -->";
-const END: &str = "<!-- end of accuracy -->";
 const HEAD: &str = "| function | dtype | arguments | largest error | fast | reference | date |\n|---|---|---|---|---|---|---|\n";
 
 /// A row: function and dtype are its key.
@@ -31,14 +28,8 @@ pub fn row(
     format!(
         "| `{}` | {dtype} | {tested} | {default} | {fast} | {reference}, MPFR | {} |",
         function.name,
-        today()
+        page::today()
     )
-}
-
-fn today() -> String {
-    let output = Command::new("date").arg("+%Y-%m-%d").output();
-    let text = output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_string());
-    text.unwrap_or_default()
 }
 
 fn key(row: &str) -> Vec<&str> {
@@ -50,21 +41,16 @@ fn key(row: &str) -> Vec<&str> {
 /// # Errors
 /// When the page cannot be read or written, or lacks the markers.
 pub fn record(page: &Path, row: &str, order: &[&str]) -> Result<(), String> {
-    let text = fs::read_to_string(page).map_err(|e| format!("{}: {e}", page.display()))?;
-    let parts =
-        (text.split_once(BEGIN)).and_then(|(head, rest)| Some((head, rest.split_once(END)?)));
-    let Some((head, (old, tail))) = parts else {
-        return Err(format!("{}: no {BEGIN} .. {END}", page.display()));
-    };
-    let other = |line: &&str| line.starts_with("| `") && key(line) != key(row);
-    let mut all: Vec<&str> = old.lines().filter(other).collect();
-    all.push(row);
-    let place = |row: &str| {
-        let name = key(row)[1].trim_matches('`');
-        order.iter().position(|n| *n == name)
-    };
-    all.retain(|row| place(row).is_some());
-    all.sort_by_key(|row| (place(row), key(row)[2].to_string()));
-    let text = format!("{head}{BEGIN}\n{HEAD}{}\n{END}{tail}", all.join("\n"));
-    fs::write(page, text).map_err(|e| format!("{}: {e}", page.display()))
+    page::replace(page, "accuracy", |old| {
+        let other = |line: &&str| line.starts_with("| `") && key(line) != key(row);
+        let mut all: Vec<&str> = old.lines().filter(other).collect();
+        all.push(row);
+        let place = |row: &str| {
+            let name = key(row)[1].trim_matches('`');
+            order.iter().position(|n| *n == name)
+        };
+        all.retain(|row| place(row).is_some());
+        all.sort_by_key(|row| (place(row), key(row)[2].to_string()));
+        format!("{HEAD}{}", all.join("\n"))
+    })
 }

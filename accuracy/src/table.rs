@@ -36,6 +36,16 @@ pub struct Function {
 }
 
 impl Function {
+    /// A function that is not in the table.
+    pub fn exact(name: &'static str, arguments: usize, domain: Domain) -> Function {
+        Function {
+            name,
+            arguments,
+            domain,
+            bounds: [0.0; 4],
+        }
+    }
+
     /// The largest error allowed, in ulp.
     pub fn bound(&self, double: bool, fast: bool) -> f64 {
         self.bounds[usize::from(double) + 2 * usize::from(fast)]

@@ -5,6 +5,7 @@ mod conformance;
 mod docs;
 mod embedding;
 mod filetests;
+mod functions;
 mod passes;
 mod random;
 mod source_errors;

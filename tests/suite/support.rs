@@ -21,7 +21,15 @@ pub fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 
 /// Every backend, the oracle first. The gpu is never left out: without an adapter the tests fail.
 pub fn engines() -> Vec<(&'static str, Engine)> {
-    let options = EngineOptions::default;
+    engines_of(false)
+}
+
+/// As [`engines`], for `fast` kernels if that is asked for.
+pub fn engines_of(fast: bool) -> Vec<(&'static str, Engine)> {
+    let options = || EngineOptions {
+        fast,
+        ..EngineOptions::default()
+    };
     let parallel = EngineOptions {
         target: Target::Parallel,
         threads: Some(3),
