@@ -6,7 +6,8 @@ use super::{Chunks, Clif, Lower, Val, chunk_type, is_wide};
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::{InstBuilder, types};
 use kjit_ir::dtype::Kind;
-use kjit_ir::{DType, Opcode, Value};
+use kjit_ir::{DType, Opcode, Value, ValueDef};
+use smallvec::SmallVec;
 
 impl Lower<'_> {
     /// One pure operation with a varying result; `from` is the dtype of its arguments (of its arms, for `select`).
@@ -31,6 +32,9 @@ impl Lower<'_> {
         {
             let a = self.chunks(args[0]);
             return Val::Chunks(self.shift_all(op, from, &a, count));
+        }
+        if op == Opcode::Fma && self.machine.fma {
+            return Val::Chunks(self.vector_fma(args));
         }
         let chunks: Vec<Chunks> = args.iter().map(|arg| self.chunks(*arg)).collect();
         let a = &chunks[0];
@@ -140,11 +144,33 @@ impl Lower<'_> {
             Opcode::Ceil if rounding => self.map1(&args[0], |b, x| b.ins().ceil(x)),
             Opcode::Trunc if rounding => self.map1(&args[0], |b, x| b.ins().trunc(x)),
             Opcode::Round if rounding => self.map1(&args[0], |b, x| b.ins().nearest(x)),
-            Opcode::Fma if self.machine.fma => (0..args[0].len())
-                .map(|n| self.b.ins().fma(args[0][n], args[1][n], args[2][n]))
-                .collect(),
             _ => self.by_lanes(op, dtype, None, dtype, args),
         }
+    }
+
+    /// `fma`; negated operands become part of the instruction.
+    fn vector_fma(&mut self, args: &[Value]) -> Chunks {
+        let kernel = self.kernel;
+        let mut operands: SmallVec<[Chunks; 3]> = SmallVec::new();
+        for arg in args {
+            let negated = match kernel.def(*arg) {
+                ValueDef::Result(inst, _) if kernel.ty(*arg).varying => Some(kernel.inst(inst)),
+                _ => None,
+            };
+            operands.push(match negated.filter(|inst| inst.op == Opcode::Neg) {
+                Some(neg) => {
+                    let x = self.chunks(neg.args[0]);
+                    self.map1(&x, |b, x| b.ins().fneg(x))
+                }
+                None => self.chunks(*arg),
+            });
+        }
+        let [a, b, c] = &operands[..] else {
+            panic!("bug in kjit: fma of {} operands", args.len())
+        };
+        (0..a.len())
+            .map(|n| self.b.ins().fma(a[n], b[n], c[n]))
+            .collect()
     }
 
     /// `fmin` and `fmax`: a NaN loses against a number.
