@@ -173,6 +173,9 @@ opcodes! {
 
     Splat   "splat"   1 Any    Special Pure "Vector form: the uniform argument in every lane.";
     AnyTrue "any"     1 Any    Special Pure "Vector form: is the varying bool true in some lane? Uniform.";
+    First   "first"   1 Any    Special Pure "Vector form: the lowest lane where the varying bool is true, 0 if there is none (i32, uniform).";
+    Extract "extract" 2 Any    Special Pure "Vector form: `(value, lane: i32)`: the number in this lane, uniform; the lane is taken modulo their number.";
+    Insert  "insert"  3 Any    Special Pure "Vector form: `(value, lane: i32, number)`: the value with this number in this lane, if there is such a lane.";
 }
 
 impl Opcode {

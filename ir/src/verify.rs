@@ -669,6 +669,24 @@ impl<'a> Verifier<'a> {
                 self.types(here, "types of the arguments", args, &expected);
                 Some(Type::BOOL)
             }
+            (Opcode::First, _) => {
+                self.vector_only(here, op);
+                let expected = [Type::varying(DType::Bool)];
+                self.types(here, "types of the arguments", args, &expected);
+                Some(DType::I32.into())
+            }
+            (Opcode::Extract | Opcode::Insert, _) => {
+                self.vector_only(here, op);
+                let number = args.first().map_or(Type::BOOL, |ty| ty.dtype.into());
+                let value = Type::varying(number.dtype);
+                let expected = [value, DType::I32.into(), number];
+                let (count, result) = match op {
+                    Opcode::Extract => (2, number),
+                    _ => (3, value),
+                };
+                self.types(here, "types of the arguments", args, &expected[..count]);
+                Some(result)
+            }
             _ => {
                 let to = match data.imm {
                     Imm::DType(dtype) => Some(dtype),

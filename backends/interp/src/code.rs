@@ -38,6 +38,24 @@ pub(crate) enum Step {
         to: Reg,
         from: Reg,
     },
+    /// The lowest lane where it is true.
+    First {
+        to: Reg,
+        from: Reg,
+    },
+    /// The number in a lane.
+    Extract {
+        to: Reg,
+        from: Reg,
+        lane: Reg,
+    },
+    /// The numbers of all lanes, but for one.
+    Insert {
+        to: Reg,
+        from: Reg,
+        lane: Reg,
+        number: Reg,
+    },
     /// Copies, all at once.
     Moves(Box<[(Reg, Reg)]>),
     Index {
@@ -367,6 +385,18 @@ impl<'a> Flattener<'a> {
             (Opcode::Return, _) => Step::Return(all()),
             (Opcode::Unreachable, _) => Step::Unreachable,
             (Opcode::AnyTrue, _) => Step::Any { to, from: arg(0) },
+            (Opcode::First, _) => Step::First { to, from: arg(0) },
+            (Opcode::Extract, _) => Step::Extract {
+                to,
+                from: arg(0),
+                lane: arg(1),
+            },
+            (Opcode::Insert, _) => Step::Insert {
+                to,
+                from: arg(0),
+                lane: arg(1),
+                number: arg(2),
+            },
             (op, imm) => {
                 let mut args = [to; 3];
                 for (n, value) in data.args.iter().enumerate() {

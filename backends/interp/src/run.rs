@@ -122,6 +122,31 @@ pub(crate) fn run(
                 let any = (0..lanes).any(|lane| frame.regs[from.at(lane)].as_bool());
                 frame.regs[to.base as usize] = Scalar::bool(any);
             }
+            Step::First { to, from } => {
+                let first = (0..lanes).find(|lane| frame.regs[from.at(*lane)].as_bool());
+                let first = Scalar::int(DType::I32, first.unwrap_or(0) as i128);
+                frame.regs[to.base as usize] = first;
+            }
+            Step::Extract { to, from, lane } => {
+                let lane = frame.regs[lane.base as usize].as_int();
+                let lane = lane.rem_euclid(lanes as i128) as usize;
+                frame.regs[to.base as usize] = frame.regs[from.at(lane)];
+            }
+            Step::Insert {
+                to,
+                from,
+                lane,
+                number,
+            } => {
+                let changed = frame.regs[lane.base as usize].as_int();
+                let number = frame.regs[number.base as usize];
+                for lane in 0..lanes {
+                    frame.regs[to.at(lane)] = match lane as i128 == changed {
+                        true => number,
+                        false => frame.regs[from.at(lane)],
+                    };
+                }
+            }
             Step::Moves(moves) => {
                 // All are read before any is written: a loop may swap its values.
                 frame.scratch.clear();

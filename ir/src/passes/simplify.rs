@@ -235,6 +235,10 @@ impl Simplify<'_> {
             (Opcode::Select, &[c, a, b]) => self.select(c, a, b, ty),
             (Opcode::Cast | Opcode::Bitcast, &[a]) => self.convert(data.op, a, ty.dtype),
             (op, &[a]) => self.unary(op, a),
+            (Opcode::Extract, &[a, _]) => match self.op_of(a) {
+                Some((Opcode::Splat, x)) => Some(New::Is(x[0])),
+                _ => None,
+            },
             (op, &[a, b]) => self.binary(op, a, b),
             _ => None,
         }

@@ -6,7 +6,7 @@
 //!   meet varying ones. `if`s and loops that all lanes take alike stay what they are.
 //! * An `if` with a varying condition runs both arms one after the other, each under the mask of its
 //!   lanes, and selects the results. An arm with loops, stores or much work, or under a
-//!   `rare` condition, is skipped when no lane wants it.
+//!   `rare` condition, is skipped when no lane wants it. A `rare` arm without effects runs lane by lane, as scalar code.
 //! * A loop that lanes leave at different times carries the mask of the lanes still *live* and goes on
 //!   while there is one. `break` and `continue` under varying control take lanes out of the active mask.
 //! * A lane keeps its values when it leaves a loop: each result is blended once, at its `break`, into an
@@ -18,6 +18,7 @@
 //! without a live lane: its exit test may depend on what the lanes that left knew.
 
 mod loops;
+mod rare;
 
 use crate::analysis::cost::block_units;
 use crate::analysis::effects;
@@ -535,6 +536,10 @@ impl Vectorizer<'_> {
         let src = self.src;
         let data = src.inst(inst);
         let condition = self.map[data.args[0].index()];
+        if self.is_for_single_lanes(inst) {
+            self.rare_if(inst);
+            return None;
+        }
         let before = self.state.clone();
         let control = std::mem::replace(&mut self.uniform_control, false);
         let mut skip = [0, 1].map(|n| self.is_worth_skipping(data.blocks[n]));

@@ -444,6 +444,9 @@ impl<'a> Parser<'a> {
             }
             (Opcode::Splat, _) => Some(Type::varying(first.dtype)),
             (Opcode::AnyTrue, _) => Some(Type::BOOL),
+            (Opcode::First, _) => Some(DType::I32.into()),
+            (Opcode::Extract, _) => Some(first.dtype.into()),
+            (Opcode::Insert, _) => Some(Type::varying(first.dtype)),
             _ => match op.rule() {
                 Rule::Special => None,
                 rule => Some(

@@ -1,7 +1,10 @@
 //! Between chunks and single lanes.
 
-use super::{Chunks, Clif, Lower, Val, chunk_type, mask_type, scalar_type};
-use cranelift_codegen::ir::{InstBuilder, types};
+use super::{Chunks, Clif, Lower, Val, chunk_type, is_wide, mask_type, scalar_type};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    ConstantData, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, types,
+};
 use kjit_ir::{DType, Opcode, Value};
 use smallvec::SmallVec;
 
@@ -30,16 +33,21 @@ impl Lower<'_> {
             .b
             .ins()
             .extractlane(chunks[lane / per], (lane % per) as u8);
+        self.number_form(dtype, lane_value)
+    }
+
+    /// What sits in a lane, as a number.
+    fn number_form(&mut self, dtype: DType, lane: Clif) -> Clif {
         match dtype {
             DType::Bool => {
-                let byte = self.extend(lane_value, types::I8, false);
+                let byte = self.extend(lane, types::I8, false);
                 let one = self.iconst(types::I8, 1);
                 self.b.ins().band(byte, one)
             }
             DType::I8 | DType::I16 | DType::U8 | DType::U16 => {
-                self.extend(lane_value, scalar_type(dtype), false)
+                self.extend(lane, scalar_type(dtype), false)
             }
-            _ => lane_value,
+            _ => lane,
         }
     }
 
@@ -160,5 +168,88 @@ impl Lower<'_> {
             Val::Chunks(mask) => self.any_of(&mask),
             _ => self.scalar(value),
         }
+    }
+
+    /// `first`: the lowest lane that is set, or 0.
+    pub(super) fn first_lane(&mut self, value: Value) -> Clif {
+        let mask = self.mask(value, self.wide_masks);
+        let per = self.lanes / mask.len();
+        let mut bits = None;
+        for (n, chunk) in mask.iter().enumerate() {
+            let high = self.b.ins().vhigh_bits(types::I32, *chunk);
+            let high = self.b.ins().ishl_imm_u(high, (n * per) as i64);
+            bits = Some(bits.map_or(high, |bits| self.b.ins().bor(bits, high)));
+        }
+        // A bit above all lanes stands for none: lane 0, modulo the number of lanes.
+        let none = self.iconst(types::I32, 1 << self.lanes);
+        let bits = bits.map_or(none, |bits| self.b.ins().bor(bits, none));
+        let first = self.b.ins().ctz(bits);
+        self.b.ins().band_imm_u(first, self.lanes as i64 - 1)
+    }
+
+    /// `extract`: by way of the stack.
+    pub(super) fn extract_at(&mut self, value: Value, lane: Value) -> Clif {
+        let dtype = self.kernel.ty(value).dtype;
+        let chunks = match dtype {
+            DType::Bool => self.mask(value, false),
+            _ => self.chunks(value),
+        };
+        let slot = self.b.create_sized_stack_slot(StackSlotData::new(
+            StackSlotKind::ExplicitSlot,
+            16 * chunks.len() as u32,
+            4,
+        ));
+        for (n, chunk) in chunks.iter().enumerate() {
+            self.b.ins().stack_store(types::I64, *chunk, slot, 16 * n as i32);
+        }
+        let lane = self.scalar(lane);
+        let lane = self.b.ins().band_imm_u(lane, self.lanes as i64 - 1);
+        let lane = self.extend(lane, types::I64, false);
+        let lane_type = chunk_type(dtype).lane_type();
+        let offset = self.b.ins().imul_imm_u(lane, i64::from(lane_type.bytes()));
+        let start = self.b.ins().stack_addr(types::I64, slot, 0);
+        let address = self.b.ins().iadd(start, offset);
+        let flags = MemFlagsData::trusted();
+        let number = self.b.ins().load(lane_type, flags, address, 0);
+        self.number_form(dtype, number)
+    }
+
+    /// `insert`: a blend under the mask of one lane.
+    pub(super) fn insert_at(&mut self, value: Value, lane: Value, number: Value) -> Chunks {
+        let dtype = self.kernel.ty(value).dtype;
+        let wide = match dtype {
+            DType::Bool => self.wide_masks,
+            _ => is_wide(dtype),
+        };
+        let ty = mask_type(wide);
+        let number = self.scalar(number);
+        let mut number = self.splat(dtype, number);
+        let old = match dtype {
+            DType::Bool => {
+                number = self.reinterpret(ty, number);
+                self.mask(value, wide)
+            }
+            _ => self.chunks(value),
+        };
+        let lane = self.scalar(lane);
+        let lane = self.extend(lane, ty.lane_type(), false);
+        let lane = self.b.ins().splat(ty, lane);
+        let per = ty.lane_count() as usize;
+        let mut new = Chunks::new();
+        for (n, old) in old.iter().enumerate() {
+            let bytes: Vec<u8> = (n * per..(n + 1) * per)
+                .flat_map(|lane| match wide {
+                    true => (lane as u64).to_le_bytes().to_vec(),
+                    false => (lane as u32).to_le_bytes().to_vec(),
+                })
+                .collect();
+            let data = ConstantData::from(bytes.as_slice());
+            let data = self.b.func.dfg.constants.insert(data);
+            let lanes = self.b.ins().vconst(ty, data);
+            let here = self.b.ins().icmp(IntCC::Equal, lanes, lane);
+            let blended = self.blend(here, number, *old);
+            new.push(blended);
+        }
+        new
     }
 }

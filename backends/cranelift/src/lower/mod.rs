@@ -261,6 +261,18 @@ impl Lower<'_> {
                 let any = self.any(args[0]);
                 self.set(inst, Val::Scalar(any));
             }
+            (Opcode::First, _) => {
+                let first = self.first_lane(args[0]);
+                self.set(inst, Val::Scalar(first));
+            }
+            (Opcode::Extract, _) => {
+                let number = self.extract_at(args[0], args[1]);
+                self.set(inst, Val::Scalar(number));
+            }
+            (Opcode::Insert, _) => {
+                let value = self.insert_at(args[0], args[1], args[2]);
+                self.set(inst, Val::Chunks(value));
+            }
             (Opcode::Index, Imm::Array(array)) => {
                 let value = self.element_index(array, kernel.ty(data.results[0]));
                 self.set(inst, value);

@@ -74,7 +74,12 @@ fn instruction(kernel: &Function, op: Opcode, imm: &Imm, depth: usize) -> Result
         )));
     }
     match op {
-        Opcode::Call | Opcode::Splat | Opcode::AnyTrue => Err(BackendError::Internal(format!(
+        Opcode::Call
+        | Opcode::Splat
+        | Opcode::AnyTrue
+        | Opcode::First
+        | Opcode::Extract
+        | Opcode::Insert => Err(BackendError::Internal(format!(
             "wgsl was given kernel {} with `{op}`",
             kernel.name
         ))),

@@ -171,6 +171,22 @@ impl<'a> Run<'a> {
             (Opcode::AnyTrue, _) => Some(Rc::from([Scalar::bool(
                 args[0].iter().any(|s| s.as_bool()),
             )])),
+            (Opcode::First, _) => {
+                let first = args[0].iter().position(|s| s.as_bool()).unwrap_or(0);
+                Some(Rc::from([Scalar::int(DType::I32, first as i128)]))
+            }
+            (Opcode::Extract, _) => {
+                let lane = args[1][0].as_int().rem_euclid(self.lanes as i128);
+                Some(Rc::from([args[0][lane as usize]]))
+            }
+            (Opcode::Insert, _) => {
+                let lane = args[1][0].as_int();
+                let one = |(n, old): (usize, &Scalar)| match n as i128 == lane {
+                    true => args[2][0],
+                    false => *old,
+                };
+                Some(args[0].iter().enumerate().map(one).collect())
+            }
             (Opcode::Index | Opcode::Load, Imm::Array(array)) => {
                 let lanes = width(ty?);
                 Some((0..lanes).map(|l| self.element(func, array, l)).collect())
