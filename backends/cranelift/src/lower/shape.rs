@@ -84,7 +84,7 @@ pub(super) fn lanes(kernel: &Function) -> usize {
     // Copies of the body in terms of chunks.
     let copies = match (weight, loops && !core) {
         (0..=12, false) => 4,
-        (0..=60, _) => 2,
+        (0..=35, _) => 2,
         _ => 1,
     };
     let factor = if wide * 2 > weight {
