@@ -433,6 +433,7 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
     fn statement(&mut self, depth: u32) -> bool {
         self.left = self.left.saturating_sub(1);
         match self.pick(24) {
+            0 if self.pick(6) == 0 => self.rare_if(),
             0..=3 if depth < 4 => return self.if_(depth),
             4..=6 if depth < 4 && self.loops.len() < 2 => return self.loop_(depth),
             7 if self.options.guards => {

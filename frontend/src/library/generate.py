@@ -183,9 +183,9 @@ POLYNOMIALS = [
      away_from_zero(lambda z: (mp.atanh(mp.sqrt(z)) / mp.sqrt(z) - 1 - z / 3) / z**2, mp.mpf(1) / 5), lambda z: z**2,
      0, mp.mpf(0.0866) ** 2,
      "atanh(s) = s + s z / 3 + s z^2 p(z), z = s^2, |s| <= 0.0866; relative"),
-    ("sin_poly", "z", 2, 5, odd(mp.sin, mp.mpf(-1) / 6), odd_weight(mp.sin),
+    ("sin_poly", "z", 2, 5, odd(lambda x: 2 * x - mp.sin(x), mp.mpf(1) / 6), odd_weight(mp.sin),
      0, (mp.pi / 4 * SLACK) ** 2,
-     "sin(r) = r + r z p(z), z = r^2, |r| <= pi / 4; relative"),
+     "sin(r) = r - r z p(z), z = r^2, |r| <= pi / 4; relative"),
     ("cos_poly", "z", 2, 5,
      away_from_zero(lambda z: (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2, mp.mpf(1) / 24),
      lambda z: z**2 / mp.cos(mp.sqrt(z)),
@@ -237,8 +237,31 @@ SPLITS = [
     ("pi", mp.pi, 12, 33, ["a", "b", "c", "d"], "pi once more: multiples of a, b and c are exact for small factors"),
     ("one_over_pi", 1 / mp.pi, None, None, ["hi"], "1 / pi"),
     ("half_pi", mp.pi / 2, None, None, ["hi", "lo", "low"], "pi / 2"),
+    ("quarter_turn", mp.pi / 2, 23, None, ["hi", "lo", "low"], "pi / 2, lo positive"),
     ("quarter_pi", mp.pi / 4, None, None, ["hi", "lo"], "pi / 4"),
 ]
+
+
+# Polynomials whose higher terms are summed in pairs (G. Estrin, 1960), which makes the chain of operations shorter; the lowest
+# two follow one after the other, because their roundings count most.
+IN_PAIRS = {("log_poly", "f32")}
+
+
+def in_pairs(terms, x):
+    """Lines of code that evaluate such a polynomial, of at least four terms."""
+    lines, square, power = [], x, 1
+    items = [(n, n, t) for n, t in enumerate(terms) if n >= 2]
+    while len(items) > 1:
+        joined = []
+        for low, high in zip(items[::2], items[1::2]):
+            name = f"p{low[0]}{high[1]}"
+            lines.append(f"    let {name} = fma({high[2]}, {square}, {low[2]});")
+            joined.append((low[0], high[1], name))
+        items = joined + items[len(joined) * 2:]
+        if len(items) > 1:
+            lines.append(f"    let {x}{2 * power} = {square} * {square};")
+            square, power = f"{x}{2 * power}", 2 * power
+    return lines + [f"    fma(fma({items[0][2]}, {x}, {terms[1]}), {x}, {terms[0]})"]
 
 
 def polynomial(entry, log):
@@ -254,6 +277,8 @@ def polynomial(entry, log):
         terms = [literal(c, dtype) for c in p.c]
         if degree == 0:
             lines.append(f"    {terms[0]}")
+        elif (name, dtype) in IN_PAIRS:
+            lines += in_pairs(terms, variable)
         else:
             lines.append(f"    let p = fma({terms[-1]}, {variable}, {terms[-2]});")
             lines += [f"    let p = fma(p, {variable}, {t});" for t in terms[-3::-1]]

@@ -1,6 +1,7 @@
 //! Control flow of random functions: `if`s, loops, and the ways out of them.
 
 use super::{Generator, random_scalar};
+use crate::opcode::Rule;
 use crate::{Block, DType, Imm, Opcode, Value};
 
 /// A loop being generated.
@@ -96,6 +97,43 @@ impl<R: FnMut() -> u32> Generator<'_, R> {
         }
         self.take_results(inst);
         false
+    }
+
+    /// An `if` under a rare condition, with an arm long enough to be run lane by lane.
+    pub(super) fn rare_if(&mut self) {
+        let condition = self.condition_of(false);
+        let condition = self.builder.unary(Opcode::Rare, condition);
+        let dtype = self.dtype();
+        let steps: Vec<Opcode> = Opcode::ALL
+            .iter()
+            .copied()
+            .filter(|op| op.rule() == Rule::Same && op.arity() == Some(2))
+            .filter(|op| op.domain().contains(dtype) && !self.options.without.contains(op))
+            .collect();
+        if steps.is_empty() {
+            return;
+        }
+        let arms = [self.builder.func.new_block(), self.builder.func.new_block()];
+        self.in_block(arms[0], |g| {
+            let mut value = g.value(dtype);
+            for _ in 0..120 {
+                let op = steps[g.pick(steps.len() as u32) as usize];
+                let other = g.value(dtype);
+                value = g.builder.op(op, &[value, other], None);
+            }
+            let trace = g.with_trace(vec![value]);
+            g.builder.yield_(&trace);
+        });
+        self.in_block(arms[1], |g| {
+            let value = g.value(dtype);
+            let trace = g.with_trace(vec![value]);
+            g.builder.yield_(&trace);
+        });
+        let types = self.types_with_trace(&[dtype]);
+        let inst = self
+            .builder
+            .push(Opcode::If, &[condition], Imm::None, &arms, &types);
+        self.take_results(inst);
     }
 
     /// An arm of an `if`; true if it falls through.

@@ -77,9 +77,8 @@ fn constants(dtype: DType) -> Vec<Scalar> {
 }
 
 fn binary_ops(dtype: DType) -> impl Iterator<Item = Opcode> {
-    // Complex numbers are pairs by the time that backends see them.
-    let all = Opcode::ALL.iter().filter(|op| **op != Opcode::Complex);
-    let all = all.copied();
+    let all = Opcode::ALL.iter().copied();
+    let all = all.filter(|op| op.rule() != kjit_ir::opcode::Rule::Special);
     all.filter(move |op| op.is_pure() && op.arity() == Some(2) && op.domain().contains(dtype))
 }
 

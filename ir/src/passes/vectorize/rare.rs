@@ -46,7 +46,6 @@ impl Vectorizer<'_> {
             let last = src.terminator(block);
             last.is_some_and(|last| src.inst(last).op == Opcode::Yield)
         };
-        if std::env::var("KJ_DBG").is_ok() { eprintln!("rare arm {} units", block_units(src, arm)); }
         effects::is_rare(src, data.args[0])
             && block_units(src, arm) > MAX_ON_ALL_LANES
             && computes
