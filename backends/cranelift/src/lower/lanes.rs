@@ -200,7 +200,9 @@ impl Lower<'_> {
             4,
         ));
         for (n, chunk) in chunks.iter().enumerate() {
-            self.b.ins().stack_store(types::I64, *chunk, slot, 16 * n as i32);
+            self.b
+                .ins()
+                .stack_store(types::I64, *chunk, slot, 16 * n as i32);
         }
         let lane = self.scalar(lane);
         let lane = self.b.ins().band_imm_u(lane, self.lanes as i64 - 1);
