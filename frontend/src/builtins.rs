@@ -34,6 +34,18 @@ pub enum Ty {
     ComplexOfT,
     /// A fixed dtype.
     D(DType),
+    /// Two results, of these types.
+    Pair(&'static Ty, &'static Ty),
+}
+
+impl Ty {
+    /// The results it stands for, each of one dtype.
+    pub fn parts(self) -> Vec<Ty> {
+        match self {
+            Pair(first, second) => vec![*first, *second],
+            one => vec![one],
+        }
+    }
 }
 
 /// What a call becomes.
@@ -45,7 +57,8 @@ pub enum Code {
     Bitcast,
     /// What this does on complex numbers, by way of their parts; on real ones what the opcode does, if any.
     Parts(Parts, Option<Opcode>),
-    /// A function of the library: generic of this name, or one a dtype (`exp_f32`, `exp_f64`).
+    /// A function of the library: one of integers alone (`pow_int`) or of a dtype (`exp_f32`, `exp_f64`), or generic of
+    /// this name. Those of f16 are those of f32, rounded, but for `.._f16`.
     Library,
 }
 
@@ -60,7 +73,7 @@ pub enum Parts {
     Conj,
 }
 
-use self::Ty::{BitsOfT, ComplexOfT, D, PartOfT, T};
+use self::Ty::{BitsOfT, ComplexOfT, D, Pair, PartOfT, T};
 use Class::{Any, Complex, Float, Int, Number, Real};
 use Code::{Bitcast, Library, Op};
 use DType::{Bool, F16, F32, F64, I32, I64, U16, U32, U64};
@@ -89,6 +102,8 @@ builtins! {
     "round"    Float X => T, Op(Opcode::Round), "nearest integral value, ties to even";
     "min"      Number AB => T, Op(Opcode::Min), "smaller; NaN if either is NaN";
     "max"      Number AB => T, Op(Opcode::Max), "larger; NaN if either is NaN";
+    "rint"     Float X => T, Op(Opcode::Round), "nearest integral value, ties to even: another name of `round`";
+    "fabs"     Float X => T, Op(Opcode::Abs), "absolute value";
     "fmin"     Float AB => T, Op(Opcode::FMin), "smaller; a NaN loses against a number";
     "fmax"     Float AB => T, Op(Opcode::FMax), "larger; a NaN loses against a number";
     "fma"      Float &[("a", T), ("b", T), ("c", T)] => T, Op(Opcode::Fma), "a * b + c with one rounding";
@@ -111,6 +126,39 @@ builtins! {
     "isinf"    Float X => D(Bool), Library, "is it infinite?";
     "isfinite" Float X => D(Bool), Library, "is it neither NaN nor infinite?";
     "fmod"     Float AB => T, Library, "remainder with the dividend's sign, exact: what `%` means on floats";
+    "isposinf" Float X => D(Bool), Library, "is it +inf?";
+    "isneginf" Float X => D(Bool), Library, "is it -inf?";
+    "nan_to_num" Float X => T, Library, "x, with 0 for NaN and the largest numbers for infinities";
+    "remainder" Real AB => T, Library, "remainder with the divisor's sign, of division rounded down";
+    "floor_divide" Real AB => T, Library, "quotient rounded down";
+    "divmod"   Real AB => Pair(&T, &T), Library, "quotient rounded down, and remainder with the divisor's sign";
+    "ieee_remainder" Float AB => T, Library, "a - n * b with the integer n nearest to a / b, exact";
+    "modf"     Float X => Pair(&T, &T), Library, "fraction and integral part, both with the sign of x";
+    "frexp"    Float X => Pair(&T, &D(I32)), Library, "m and e with x = m * 2^e and 1/2 <= |m| < 1";
+    "ldexp"    Float &[("x", T), ("n", D(I32))] => T, Library, "x * 2^n with one rounding";
+    "nextafter" Float &[("x", T), ("y", T)] => T, Library, "the number next to x towards y";
+    "spacing"  Float X => T, Library, "distance to the next number away from zero, with the sign of x";
+    "square"   Number X => T, Library, "x * x";
+    "reciprocal" Number X => T, Library, "1 / x";
+    "heaviside" Float &[("x", T), ("middle", T)] => T, Library, "0 below zero, 1 above, `middle` at zero";
+    "lerp"     Float &[("a", T), ("b", T), ("t", T)] => T, Library, "a + t * (b - a), exact at t = 0 and t = 1";
+    "step"     Float &[("edge", T), ("x", T)] => T, Library, "0 below the edge, else 1";
+    "smoothstep" Float &[("lo", T), ("hi", T), ("x", T)] => T, Library, "0 below lo, 1 above hi, and a smooth cubic between";
+    "degrees"  Float X => T, Library, "radians to degrees";
+    "radians"  Float X => T, Library, "degrees to radians";
+    "rad2deg"  Float X => T, Library, "radians to degrees: another name of `degrees`";
+    "deg2rad"  Float X => T, Library, "degrees to radians: another name of `radians`";
+    "sinc"     Float X => T, Library, "sin(pi x) / (pi x), 1 at zero";
+    "logaddexp" Float AB => T, Library, "log(exp(a) + exp(b)) without overflow";
+    "logaddexp2" Float AB => T, Library, "log2(exp2(a) + exp2(b)) without overflow";
+    "gcd"      Int AB => T, Library, "greatest common divisor, not negative";
+    "lcm"      Int AB => T, Library, "least common multiple, not negative unless it wraps";
+    "popcount" Int X => T, Library, "how many bits are set";
+    "clz"      Int X => T, Library, "how many bits above the highest one that is set";
+    "ctz"      Int X => T, Library, "how many bits below the lowest one that is set";
+    "rotl"     Int &[("x", T), ("n", T)] => T, Library, "the bits of x rotated left by n";
+    "rotr"     Int &[("x", T), ("n", T)] => T, Library, "the bits of x rotated right by n";
+    "isqrt"    Int X => T, Library, "the largest integer whose square is not above x; 0 below 0";
     "exp"      Float X => T, Library, "e to the x";
     "exp2"     Float X => T, Library, "2 to the x";
     "exp10"    Float X => T, Library, "10 to the x";
@@ -119,7 +167,7 @@ builtins! {
     "log2"     Float X => T, Library, "logarithm to base 2";
     "log10"    Float X => T, Library, "logarithm to base 10";
     "log1p"    Float X => T, Library, "natural logarithm of 1 + x";
-    "pow"      Float &[("x", T), ("y", T)] => T, Library, "x to the y";
+    "pow"      Real &[("x", T), ("y", T)] => T, Library, "x to the y";
     "cbrt"     Float X => T, Library, "cube root";
     "rsqrt"    Float X => T, Library, "1 / sqrt(x)";
     "sin"      Float X => T, Library, "sine";
@@ -162,7 +210,7 @@ impl Builtin {
             PartOfT => Some(TypeSpec::Part(0)),
             ComplexOfT => Some(TypeSpec::ComplexOf(0)),
             D(dtype) => Some(TypeSpec::DType(dtype)),
-            BitsOfT => None,
+            BitsOfT | Pair(..) => None,
         };
         let inputs: Option<Vec<(String, TypeSpec)>> = self
             .params
@@ -177,7 +225,12 @@ impl Builtin {
                 Vec::new()
             },
             inputs: inputs?,
-            outputs: vec![("out".to_string(), spec(self.result)?)],
+            outputs: match self.result.parts()[..] {
+                [one] => vec![("out".to_string(), spec(one)?)],
+                ref several => (several.iter().enumerate())
+                    .map(|(n, ty)| Some((format!("out{n}"), spec(*ty)?)))
+                    .collect::<Option<_>>()?,
+            },
             identity: (self.name == "+").then_some(0.0),
             reorderable: matches!(self.name, "+" | "min" | "max" | "fmin" | "fmax"),
             core: None,

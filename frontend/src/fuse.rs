@@ -179,5 +179,5 @@ pub fn call(
         return b.call(func, args, &results);
     }
     let builtin = builtins::find(name).unwrap_or_else(|| panic!("bug in kjit: no function {name}"));
-    vec![instances.call_builtin(b, builtin, generics, args)]
+    instances.call_builtin(b, builtin, generics, args)
 }

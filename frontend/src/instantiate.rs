@@ -82,7 +82,7 @@ impl<'p> Instances<'p> {
     }
 
     /// The instance of a library function that a built-in function stands for: `exp_fast` for `exp` in
-    /// fast kernels, if there is one, and of either the generic one or `exp_f32`.
+    /// fast kernels, if there is one, and of either `exp_f32` (`pow_int` of integers) or the generic one.
     ///
     /// # Panics
     /// If the library lacks it: the table of built-ins and the library belong together.
@@ -91,13 +91,18 @@ impl<'p> Instances<'p> {
         let fast = format!("{}_fast", builtin.name);
         let candidates = [self.fast.then_some(fast.as_str()), Some(builtin.name)];
         for name in candidates.into_iter().flatten() {
+            if let [dtype] = generics {
+                if dtype.is_int()
+                    && let Some(id) = library.find(&format!("{name}_int"))
+                {
+                    return self.function(Home::Library, id, generics);
+                }
+                if let Some(id) = library.find(&format!("{name}_{dtype}")) {
+                    return self.function(Home::Library, id, &[]);
+                }
+            }
             if let Some(id) = library.find(name) {
                 return self.function(Home::Library, id, generics);
-            }
-            if let [dtype] = generics
-                && let Some(id) = library.find(&format!("{name}_{dtype}"))
-            {
-                return self.function(Home::Library, id, &[]);
             }
         }
         panic!(
@@ -108,16 +113,16 @@ impl<'p> Instances<'p> {
 
     /// A call of a built-in function with these dtypes for its type parameter.
     ///
-    /// Library functions exist for f32 and f64; on f16 they compute in f32, whose result is rounded once
-    /// more.
+    /// Library functions exist for f32 and f64; on f16 most of them compute in f32, whose result is rounded
+    /// once more.
     pub fn call_builtin(
         &mut self,
         b: &mut FunctionBuilder,
         builtin: &Builtin,
         generics: &[DType],
         args: &[Value],
-    ) -> Value {
-        match builtin.code {
+    ) -> Vec<Value> {
+        let value = match builtin.code {
             Code::Op(Opcode::Complex) => {
                 let part = match b.func.ty(args[0]).dtype {
                     DType::F16 => DType::F32,
@@ -135,7 +140,8 @@ impl<'p> Instances<'p> {
             }
             Code::Parts(parts, real) => self.parts(b, parts, real, args[0]),
             Code::Library => {
-                let half = generics == [DType::F16];
+                let half = generics == [DType::F16]
+                    && library().find(&format!("{}_f16", builtin.name)).is_none();
                 let wide: Vec<Value> = (args.iter().zip(builtin.params))
                     .map(|(arg, (_, ty))| match ty {
                         BuiltinTy::T if half => b.cast(*arg, DType::F32),
@@ -143,18 +149,25 @@ impl<'p> Instances<'p> {
                     })
                     .collect();
                 let generics = if half { &[DType::F32] } else { generics };
-                let result = match builtin.result {
-                    BuiltinTy::D(dtype) => dtype,
-                    _ => generics[0],
-                };
+                let results = builtin.result.parts();
+                let types: Vec<Type> = (results.iter())
+                    .map(|ty| match ty {
+                        BuiltinTy::D(dtype) => Type::scalar(*dtype),
+                        _ => Type::scalar(generics[0]),
+                    })
+                    .collect();
                 let func = self.builtin(builtin, generics);
-                let value = b.call(func, &wide, &[Type::scalar(result)])[0];
-                match builtin.result {
-                    BuiltinTy::T if half => b.cast(value, DType::F16),
-                    _ => value,
-                }
+                let values = b.call(func, &wide, &types);
+                let values = values.into_iter().zip(results);
+                return values
+                    .map(|(value, ty)| match ty {
+                        BuiltinTy::T if half => b.cast(value, DType::F16),
+                        _ => value,
+                    })
+                    .collect();
             }
-        }
+        };
+        vec![value]
     }
 
     /// A function of the parts of a complex number, or what it is on a real one.
@@ -196,7 +209,7 @@ impl<'p> Instances<'p> {
         args: &[Value],
     ) -> Value {
         let builtin = builtins::find(name).expect("bug in kjit: a function of the table");
-        self.call_builtin(b, builtin, &[dtype], args)
+        self.call_builtin(b, builtin, &[dtype], args)[0]
     }
 
     /// Lowers everything asked for so far, and what that asks for.

@@ -16,6 +16,9 @@ use std::sync::OnceLock;
 const FILES: &[(&str, &str)] = &[
     ("library/basic.k", include_str!("library/basic.k")),
     ("library/bits.k", include_str!("library/bits.k")),
+    ("library/number.k", include_str!("library/number.k")),
+    ("library/remainder.k", include_str!("library/remainder.k")),
+    ("library/integer.k", include_str!("library/integer.k")),
     (
         "library/coefficients.k",
         include_str!("library/coefficients.k"),
@@ -201,3 +204,7 @@ pub fn library_sources() -> &'static [Source] {
 #[cfg(test)]
 #[path = "library_test.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "library_numbers_test.rs"]
+mod numbers_tests;

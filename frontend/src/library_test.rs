@@ -7,11 +7,11 @@ use crate::instantiate::{Home, Instances};
 use crate::parser::parse_file;
 use crate::resolve::{Unit, collect_items, resolve_names};
 use kjit_interp::run_function;
-use kjit_ir::{DType, FuncRef, Module, Scalar};
+use kjit_ir::{DType, FuncRef, Module, Scalar, Type, Value};
 use std::f64::consts::PI;
 
 /// A library function as IR.
-fn function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
+pub(super) fn function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
     let program = Program::default();
     let source = Source::new("none", "");
     let mut instances = Instances::new(&program, &source, false);
@@ -31,8 +31,39 @@ fn function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
     (module, func)
 }
 
-fn call(code: &(Module, FuncRef), args: &[Scalar]) -> Vec<Scalar> {
+fn has_function(name: &str, dtype: DType) -> bool {
+    let of_dtype = format!("{name}_{dtype}");
+    library().find(name).is_some() || library().find(&of_dtype).is_some()
+}
+
+pub(super) fn call(code: &(Module, FuncRef), args: &[Scalar]) -> Vec<Scalar> {
     run_function(Some(&code.0), &code.0[code.1], args).expect("runs")
+}
+
+/// A built-in function of these dtypes as IR, its parameters being those of the function.
+pub(super) fn builtin_function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
+    let builtin = crate::builtins::find(name).expect("a function");
+    let signature = crate::builtins::signature(name).expect("a signature");
+    let program = Program::default();
+    let source = Source::new("none", "");
+    let mut instances = Instances::new(&program, &source, false);
+    let mut b = kjit_ir::FunctionBuilder::new(name);
+    let types = |list: &[(String, kjit_ir::TypeSpec)]| -> Vec<Type> {
+        let dtypes = list.iter().map(|(_, spec)| spec.resolve(generics));
+        dtypes.map(Type::scalar).collect()
+    };
+    let params = types(&signature.inputs);
+    let args: Vec<Value> = params.into_iter().map(|ty| b.param(ty)).collect();
+    b.func.results = types(&signature.outputs);
+    let results = instances.call_builtin(&mut b, builtin, generics, &args);
+    let func = instances.module.push(b.ret(&results));
+    let module = instances.finish().expect("no literal is out of range");
+    for f in &module.functions {
+        if let Err(errors) = kjit_ir::verify::verify(f, Some(&module)) {
+            panic!("{errors:?}\n{f}");
+        }
+    }
+    (module, func)
 }
 
 /// Distance in units of the last place of `want` (f32), NaN and infinities exact.
@@ -89,7 +120,7 @@ const SPECIAL: [f64; 14] = [
 ];
 
 /// A float's place in the order of all of them.
-fn ordinal(bits: u128, dtype: DType) -> i128 {
+pub(super) fn ordinal(bits: u128, dtype: DType) -> i128 {
     let sign = 1u128 << (dtype.bits() - 1);
     match bits & sign {
         0 => bits as i128,
@@ -112,6 +143,9 @@ impl Functions {
     }
 }
 
+/// Functions of more than 1 ulp, and how many; what is left out has 1.
+const BOUNDS: &[(&str, i128)] = &[("sinc", 2), ("logaddexp", 2), ("logaddexp2", 3)];
+
 /// `answers.py` says how the answers were made. An error of at most n ulp allows for the n floats on either side of the
 /// correctly rounded one.
 #[test]
@@ -127,7 +161,15 @@ fn answers_are_at_most_one_ulp_away_and_fast_ones_four() {
         };
         let numbers: Vec<Scalar> = words[2..].iter().map(|word| scalar(word)).collect();
         let (want, args) = numbers.split_last().expect("an answer");
-        for (name, most) in [(words[0].to_string(), 1), (format!("{}_fast", words[0]), 4)] {
+        let bound = BOUNDS.iter().find(|(name, _)| *name == words[0]);
+        let most = bound.map_or(1, |(_, most)| *most);
+        for (name, most) in [
+            (words[0].to_string(), most),
+            (format!("{}_fast", words[0]), 4),
+        ] {
+            if name.ends_with("_fast") && !has_function(&name, dtype) {
+                continue;
+            }
             let got = functions.call(&name, dtype, args);
             let apart = ordinal(got.bits(), dtype) - ordinal(want.bits(), dtype);
             assert!(
@@ -775,11 +817,13 @@ fn every_builtin_of_the_table_is_in_the_library() {
         if builtin.code != crate::builtins::Code::Library {
             continue;
         }
-        let generics: &[DType] = if builtin.is_generic() {
-            &[DType::F32]
-        } else {
-            &[]
-        };
-        function(builtin.name, generics);
+        let dtypes = DType::ALL.iter().filter(|d| builtin.class.contains(**d));
+        let mut instances: Vec<Vec<DType>> = dtypes.map(|d| vec![*d]).collect();
+        if !builtin.is_generic() {
+            instances = vec![Vec::new()];
+        }
+        for generics in instances {
+            builtin_function(builtin.name, &generics);
+        }
     }
 }

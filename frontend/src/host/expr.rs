@@ -2,6 +2,7 @@
 
 use super::Host;
 use crate::ast::{self, ExprKind as A, IndexArg};
+use crate::builtins;
 use crate::diagnostic::Code;
 use crate::resolve::ItemRef;
 use crate::source::Span;
@@ -63,7 +64,9 @@ impl<'a> Host<'a, '_> {
                 .program
                 .names
                 .get(name)
-                .map_or(1, |id| self.program.functions[*id].outputs.len()),
+                .map(|id| self.program.functions[*id].outputs.len())
+                .or_else(|| Some(builtins::find(name)?.result.parts().len()))
+                .unwrap_or(1),
             _ => 1,
         }
     }

@@ -199,7 +199,7 @@ impl<'a> Host<'a, '_> {
     /// Numbers of inputs and outputs of a function that has methods.
     fn arity_for_methods(&mut self, name: &str, span: Span) -> Option<(usize, usize)> {
         let Some(ItemRef::Function(id)) = self.items.names.get(name) else {
-            return builtins::find(name).map(|b| (b.params.len(), 1));
+            return builtins::find(name).map(|b| (b.params.len(), b.result.parts().len()));
         };
         let (_, item) = self.items.functions[*id];
         let what = match item.kind {

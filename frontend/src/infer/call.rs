@@ -41,13 +41,16 @@ impl<'b> Infer<'_, 'b> {
         found: &[Ty],
         e: &'b Expr,
     ) -> Ty {
-        let ty = |ty: builtins::Ty| match ty {
-            builtins::Ty::T
-            | builtins::Ty::BitsOfT
-            | builtins::Ty::PartOfT
-            | builtins::Ty::ComplexOfT => Ty::Generic(0),
-            builtins::Ty::D(dtype) => Ty::Scalar(dtype),
-        };
+        fn ty(declared: builtins::Ty) -> Ty {
+            match declared {
+                builtins::Ty::T
+                | builtins::Ty::BitsOfT
+                | builtins::Ty::PartOfT
+                | builtins::Ty::ComplexOfT => Ty::Generic(0),
+                builtins::Ty::D(dtype) => Ty::Scalar(dtype),
+                builtins::Ty::Pair(first, second) => Ty::Tuple(vec![ty(*first), ty(*second)]),
+            }
+        }
         let params: Vec<(&str, Ty)> = builtin.params.iter().map(|(n, t)| (*n, ty(*t))).collect();
         let classes: &[Class] = if builtin.is_generic() {
             &[builtin.class]
@@ -63,7 +66,7 @@ impl<'b> Infer<'_, 'b> {
             builtins::Ty::BitsOfT => {}
             builtins::Ty::PartOfT => return self.part_of(builtin, &result, args[0].span, e.span),
             builtins::Ty::ComplexOfT => return self.complex_of(&result, args[0].span, e.span),
-            builtins::Ty::T | builtins::Ty::D(_) => return result,
+            builtins::Ty::T | builtins::Ty::D(_) | builtins::Ty::Pair(..) => return result,
         }
         match self.vars.shallow(&result) {
             Ty::Scalar(dtype) => match builtins::bits_of(dtype) {

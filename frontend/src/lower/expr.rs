@@ -172,10 +172,10 @@ impl<'b> Lower<'_, '_, 'b> {
                 self.instances.function(self.home, id, &[])
             }
             Callee::Builtin(builtin) => {
-                let value =
+                let values =
                     self.instances
                         .call_builtin(&mut self.builder, builtin, &generics, args);
-                return Values::from_slice(&[value]);
+                return Values::from_vec(values);
             }
         };
         Values::from_vec(self.builder.call(func, args, &results))
