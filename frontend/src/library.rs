@@ -206,5 +206,9 @@ pub fn library_sources() -> &'static [Source] {
 mod tests;
 
 #[cfg(test)]
+#[path = "library_reading_test.rs"]
+mod reading_tests;
+
+#[cfg(test)]
 #[path = "library_numbers_test.rs"]
 mod numbers_tests;

@@ -1,8 +1,37 @@
 //! Functions with one right answer, against NumPy's and against exact arithmetic, on the interpreter.
 
-use super::tests::{builtin_function, call, ordinal};
-use kjit_ir::{DType, FuncRef, Module, Scalar};
+use super::tests::{call, ordinal};
+use crate::hir::Program;
+use crate::instantiate::Instances;
+use crate::source::Source;
+use kjit_ir::{DType, FuncRef, FunctionBuilder, Module, Scalar, Type, TypeSpec, Value};
 use std::collections::HashMap;
+
+/// A built-in function of these dtypes as IR, its parameters being those of the function.
+pub(super) fn builtin_function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
+    let builtin = crate::builtins::find(name).expect("a function");
+    let signature = crate::builtins::signature(name).expect("a signature");
+    let program = Program::default();
+    let source = Source::new("none", "");
+    let mut instances = Instances::new(&program, &source, false);
+    let mut b = FunctionBuilder::new(name);
+    let types = |list: &[(String, TypeSpec)]| -> Vec<Type> {
+        let dtypes = list.iter().map(|(_, spec)| spec.resolve(generics));
+        dtypes.map(Type::scalar).collect()
+    };
+    let params = types(&signature.inputs);
+    let args: Vec<Value> = params.into_iter().map(|ty| b.param(ty)).collect();
+    b.func.results = types(&signature.outputs);
+    let results = instances.call_builtin(&mut b, builtin, generics, &args);
+    let func = instances.module.push(b.ret(&results));
+    let module = instances.finish().expect("no literal is out of range");
+    for f in &module.functions {
+        if let Err(errors) = kjit_ir::verify::verify(f, Some(&module)) {
+            panic!("{errors:?}\n{f}");
+        }
+    }
+    (module, func)
+}
 
 /// Built-in functions as IR, made when first asked for.
 #[derive(Default)]
@@ -84,7 +113,7 @@ fn bits_of_integers() {
     let mut functions = Functions::default();
     let mut next = random();
     for dtype in INTEGERS {
-        let width = dtype.bits() as u32;
+        let width = dtype.bits();
         let mask = u64::MAX >> (64 - width);
         let top = 1u64 << (width - 1);
         for x in [0, 1, 2, 3, top, top - 1, mask, mask - 1]

@@ -2,12 +2,9 @@
 
 use super::*;
 use crate::hir::Program;
-use crate::infer::infer_types;
 use crate::instantiate::{Home, Instances};
-use crate::parser::parse_file;
-use crate::resolve::{Unit, collect_items, resolve_names};
 use kjit_interp::run_function;
-use kjit_ir::{DType, FuncRef, Module, Scalar, Type, Value};
+use kjit_ir::{DType, FuncRef, Module, Scalar};
 use std::f64::consts::PI;
 
 /// A library function as IR.
@@ -38,32 +35,6 @@ fn has_function(name: &str, dtype: DType) -> bool {
 
 pub(super) fn call(code: &(Module, FuncRef), args: &[Scalar]) -> Vec<Scalar> {
     run_function(Some(&code.0), &code.0[code.1], args).expect("runs")
-}
-
-/// A built-in function of these dtypes as IR, its parameters being those of the function.
-pub(super) fn builtin_function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
-    let builtin = crate::builtins::find(name).expect("a function");
-    let signature = crate::builtins::signature(name).expect("a signature");
-    let program = Program::default();
-    let source = Source::new("none", "");
-    let mut instances = Instances::new(&program, &source, false);
-    let mut b = kjit_ir::FunctionBuilder::new(name);
-    let types = |list: &[(String, kjit_ir::TypeSpec)]| -> Vec<Type> {
-        let dtypes = list.iter().map(|(_, spec)| spec.resolve(generics));
-        dtypes.map(Type::scalar).collect()
-    };
-    let params = types(&signature.inputs);
-    let args: Vec<Value> = params.into_iter().map(|ty| b.param(ty)).collect();
-    b.func.results = types(&signature.outputs);
-    let results = instances.call_builtin(&mut b, builtin, generics, &args);
-    let func = instances.module.push(b.ret(&results));
-    let module = instances.finish().expect("no literal is out of range");
-    for f in &module.functions {
-        if let Err(errors) = kjit_ir::verify::verify(f, Some(&module)) {
-            panic!("{errors:?}\n{f}");
-        }
-    }
-    (module, func)
 }
 
 /// Distance in units of the last place of `want` (f32), NaN and infinities exact.
@@ -593,79 +564,6 @@ fn special_values() {
     }
 }
 
-/// Function by function the library is what it is as a whole, in which every mistake is found.
-#[test]
-fn all_of_the_library_is_right_and_lazily_read() {
-    let library = library();
-    let mut diagnostics = Vec::new();
-    let mut files = Vec::new();
-    for source in &library.sources {
-        let (file, mistakes) = parse_file(source);
-        files.push(file);
-        diagnostics.extend(mistakes);
-    }
-    let units = library.sources.iter().zip(&files);
-    let units: Vec<Unit<'_>> = units.map(|(source, file)| Unit { source, file }).collect();
-    let items = collect_items(&units, &mut diagnostics);
-    let mut program = resolve_names(&items, &mut diagnostics);
-    let sources: Vec<&Source> = library.sources.iter().collect();
-    infer_types(&mut program, &sources, &mut diagnostics);
-    let message = crate::render::render(&diagnostics, &sources, false);
-    assert!(diagnostics.is_empty(), "{message}");
-    assert_eq!(
-        items.names, library.items.names,
-        "a function does not start its line with `fn`"
-    );
-    for (id, function) in program.functions.iter().enumerate() {
-        let lazily = format!("{:?}", library.function(id));
-        assert_eq!(lazily, format!("{function:?}"));
-    }
-}
-
-#[test]
-fn threads_read_the_library_at_once() {
-    let library = Library::new();
-    let names: Vec<FnId> = (0..library.functions.len()).collect();
-    std::thread::scope(|scope| {
-        for start in 0..4 {
-            let (library, names) = (&library, &names);
-            scope.spawn(move || {
-                let n = names.len();
-                for k in 0..n {
-                    let id = names[(k + start * n / 4) % n];
-                    assert!(!library.function(id).name.is_empty());
-                }
-            });
-        }
-    });
-}
-
-#[test]
-fn members_of_families_differ_in_their_dtype_alone() {
-    let library = library();
-    let mut families = 0;
-    for name in library.items.names.keys() {
-        let Some(double) =
-            (name.strip_suffix("_f32")).and_then(|stem| library.find(&format!("{stem}_f64")))
-        else {
-            continue;
-        };
-        let single = library.find(name).expect("a function");
-        let types = |id, dtype: DType| -> Vec<String> {
-            let function = library.function(id);
-            let params = function.params.iter().map(|(_, ty)| ty);
-            let all = params.chain(function.outputs.iter().map(|(_, ty)| ty));
-            let texts = all.map(|ty| ty.describe(&[]));
-            texts.map(|t| t.replace(dtype.name(), "T")).collect()
-        };
-        let members = [(single, DType::F32), (double, DType::F64)];
-        let [single, double] = members.map(|(id, dtype)| types(id, dtype));
-        assert_eq!(single, double, "{name}");
-        families += 1;
-    }
-    assert!(families > 30, "{families}");
-}
-
 #[test]
 fn remainder_is_exact() {
     let values = [
@@ -809,21 +707,4 @@ fn linspace_ends_exactly() {
         .as_f64()
     };
     assert_eq!((at(0, 7), at(6, 7), at(0, 1)), (0.1, 0.7, 0.1));
-}
-
-#[test]
-fn every_builtin_of_the_table_is_in_the_library() {
-    for builtin in crate::builtins::BUILTINS {
-        if builtin.code != crate::builtins::Code::Library {
-            continue;
-        }
-        let dtypes = DType::ALL.iter().filter(|d| builtin.class.contains(**d));
-        let mut instances: Vec<Vec<DType>> = dtypes.map(|d| vec![*d]).collect();
-        if !builtin.is_generic() {
-            instances = vec![Vec::new()];
-        }
-        for generics in instances {
-            builtin_function(builtin.name, &generics);
-        }
-    }
 }

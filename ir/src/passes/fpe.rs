@@ -223,6 +223,7 @@ impl Instrument<'_> {
         match (op, imm) {
             (Opcode::Call, Imm::Func(callee)) => {
                 let name = self.module[callee].name.clone();
+                self.integer_by_zero(&name, &args);
                 let (results, args) = (self.floats(&results), self.floats(&args));
                 let pole = self.pole(&name, &args);
                 self.results(&results, &args, pole);
@@ -320,6 +321,19 @@ impl Instrument<'_> {
         self.only = None;
     }
 
+    /// Functions of the library that divide integers raise what `/` does.
+    fn integer_by_zero(&mut self, name: &str, args: &[Value]) {
+        let divides = ["floor_divide", "divmod", "remainder", "reciprocal"];
+        let function = name.strip_prefix("std.").unwrap_or_default();
+        if let Some(divisor) = args.last()
+            && Domain::Int.contains(self.dtype(*divisor))
+            && divides.iter().any(|divides| function.starts_with(divides))
+        {
+            let zero = self.is_zero(Opcode::Eq, *divisor);
+            self.raise(fpe::DIVIDE, zero);
+        }
+    }
+
     /// Where a function of the library has a pole, among its float arguments.
     fn pole(&mut self, name: &str, args: &[Value]) -> Option<Value> {
         let first = *args.first()?;
@@ -336,6 +350,8 @@ impl Instrument<'_> {
             "log" | "log2" | "log10" | "pow" | "powi" | "rsqrt" => {
                 Some(self.is_zero(Opcode::Eq, first))
             }
+            "floor" | "divmod" => Some(self.is_zero(Opcode::Eq, *args.get(1)?)),
+            "reciprocal" => Some(self.is_zero(Opcode::Eq, first)),
             "log1p" => {
                 let one = one(-1.0);
                 Some(self.b.binary(Opcode::Eq, first, one))
