@@ -82,27 +82,30 @@ impl<'p> Instances<'p> {
     }
 
     /// The instance of a library function that a built-in function stands for: `exp_fast` for `exp` in
-    /// fast kernels, if there is one, and of either `exp_f32` (`pow_int` of integers) or the generic one.
+    /// fast kernels, if there is one of the dtype, and of either `exp_f32` (`pow_int` of integers,
+    /// `exp_complex` of complex numbers) or the generic one.
     ///
     /// # Panics
     /// If the library lacks it: the table of built-ins and the library belong together.
     pub fn builtin(&mut self, builtin: &Builtin, generics: &[DType]) -> FuncRef {
-        let library = library();
+        let kind = match generics {
+            [dtype] if dtype.is_int() => "int",
+            [dtype] if dtype.is_complex() => "complex",
+            [dtype, ..] => dtype.name(),
+            [] => "",
+        };
         let fast = format!("{}_fast", builtin.name);
         let candidates = [self.fast.then_some(fast.as_str()), Some(builtin.name)];
         for name in candidates.into_iter().flatten() {
-            if let [dtype] = generics {
-                if dtype.is_int()
-                    && let Some(id) = library.find(&format!("{name}_int"))
-                {
-                    return self.function(Home::Library, id, generics);
+            for name in [&format!("{name}_{kind}"), name] {
+                let Some(id) = library().find(name) else {
+                    continue;
+                };
+                let parameters = &library().function(id).generics;
+                let mut dtypes = parameters.iter().zip(generics);
+                if dtypes.all(|((_, class), dtype)| class.contains(*dtype)) {
+                    return self.function(Home::Library, id, &generics[..parameters.len()]);
                 }
-                if let Some(id) = library.find(&format!("{name}_{dtype}")) {
-                    return self.function(Home::Library, id, &[]);
-                }
-            }
-            if let Some(id) = library.find(name) {
-                return self.function(Home::Library, id, generics);
             }
         }
         panic!(

@@ -8,12 +8,12 @@ use kjit_ir::{DType, FuncRef, FunctionBuilder, Module, Scalar, Type, TypeSpec, V
 use std::collections::HashMap;
 
 /// A built-in function of these dtypes as IR, its parameters being those of the function.
-pub(super) fn builtin_function(name: &str, generics: &[DType]) -> (Module, FuncRef) {
+pub(super) fn builtin_function(name: &str, generics: &[DType], fast: bool) -> (Module, FuncRef) {
     let builtin = crate::builtins::find(name).expect("a function");
     let signature = crate::builtins::signature(name).expect("a signature");
     let program = Program::default();
     let source = Source::new("none", "");
-    let mut instances = Instances::new(&program, &source, false);
+    let mut instances = Instances::new(&program, &source, fast);
     let mut b = FunctionBuilder::new(name);
     let types = |list: &[(String, TypeSpec)]| -> Vec<Type> {
         let dtypes = list.iter().map(|(_, spec)| spec.resolve(generics));
@@ -42,7 +42,7 @@ impl Functions {
         let dtype = args[0].dtype();
         let code = (self.0)
             .entry((name.to_string(), dtype))
-            .or_insert_with(|| builtin_function(name, &[dtype]));
+            .or_insert_with(|| builtin_function(name, &[dtype], false));
         call(code, args)
     }
 }

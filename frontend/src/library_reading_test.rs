@@ -92,7 +92,9 @@ fn every_builtin_of_the_table_is_in_the_library() {
             instances = vec![Vec::new()];
         }
         for generics in instances {
-            builtin_function(builtin.name, &generics);
+            for fast in [false, true] {
+                builtin_function(builtin.name, &generics, fast);
+            }
         }
     }
 }
