@@ -1,5 +1,6 @@
 //! The table of built-in functions: each is declared once, with its type and what it becomes.
 
+use crate::library::library;
 use kjit_ir::{Class, DType, Loc, Opcode, Signature, TypeSpec};
 use rustc_hash::FxHashMap;
 use std::sync::OnceLock;
@@ -245,12 +246,14 @@ pub fn names<'a>() -> impl Iterator<Item = &'a str> {
     names.filter(|name| name.starts_with(char::is_alphabetic))
 }
 
-/// The built-in function of that name.
+/// The built-in function of that name: one of the table, or the fast form of one (`exp_fast`), which kernels may call
+/// that are not `fast` as a whole.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     static MAP: OnceLock<FxHashMap<&'static str, &'static Builtin>> = OnceLock::new();
     MAP.get_or_init(|| BUILTINS.iter().map(|b| (b.name, b)).collect())
         .get(name)
         .copied()
+        .or_else(|| Some(&fast_form(name)?.0))
 }
 
 /// The call signature of the element-wise built-in function of that name.
@@ -261,6 +264,37 @@ pub fn signature(name: &str) -> Option<&'static Signature> {
             .iter()
             .filter_map(|b| Some((b.name, b.signature()?)))
             .collect()
+    })
+    .get(name)
+    .or_else(|| fast_form(name)?.1.as_ref())
+}
+
+/// The fast form of this name, if the library has it.
+fn fast_form(name: &str) -> Option<&'static (Builtin, Option<Signature>)> {
+    type Form = (Builtin, Option<Signature>);
+    static MAP: OnceLock<FxHashMap<&'static str, Form>> = OnceLock::new();
+    // Other names do not cost a look into the library.
+    if !name.ends_with("_fast") {
+        return None;
+    }
+    MAP.get_or_init(|| {
+        let written = |b: &&Builtin| {
+            let of = |end: &str| library().find(&format!("{}_fast{end}", b.name)).is_some();
+            b.code == Library && (of("") || of("_f32"))
+        };
+        let form = |b: &Builtin| {
+            let form = Builtin {
+                name: format!("{}_fast", b.name).leak(),
+                class: Float,
+                params: b.params,
+                result: b.result,
+                code: Library,
+                doc: "the form that fast kernels use",
+            };
+            let signature = form.signature();
+            (form.name, (form, signature))
+        };
+        BUILTINS.iter().filter(written).map(form).collect()
     })
     .get(name)
 }
