@@ -49,7 +49,7 @@ fn targets(root: &Path, args: &[&str]) -> Result<(), String> {
     }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["test", "--release", "--package", "kjit", "--test", "suite"])
+        .args(["test", "--package", "kjit", "--test", "suite"])
         .args(["functions::the_same_bits", "--", "--nocapture"])
         .env("KJIT_TARGET_INPUTS", TARGET_INPUTS)
         .current_dir(root);

@@ -24,7 +24,12 @@ fn all() -> Vec<Function> {
             _ if rest.contains(" AB => T,") || rest.contains("(\"y\", T)] => T,") => 2,
             _ => continue,
         };
-        list.push(Function::exact(name.leak(), arguments, Domain::All));
+        list.push(Function {
+            name: name.leak(),
+            arguments,
+            domain: Domain::All,
+            bounds: [0.0; 4],
+        });
     }
     list
 }
