@@ -21,6 +21,7 @@ Errors of the functions (all, or those named) in default and fast grade, of comp
   --count N     random, hard and edge arguments of the others: so many (default 4000000)
   --f32 --f64   this dtype alone
   --record      write what was found into docs/numerics.md
+  --targets     instead: the same bits on every target, a million arguments a function (goes with --record alone)
 Exit code 1 if an error is above the bound of accuracy/functions.txt, or a special value is wrong.";
 
 struct Options {
@@ -78,6 +79,10 @@ fn options() -> Result<Options, String> {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().any(|word| word == "--help" || word == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match options().and_then(|options| run(&options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

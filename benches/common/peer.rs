@@ -1,4 +1,5 @@
 //! A NumPy process that takes turns with this one: see `benches/ufunc_peer.py`.
+#![allow(dead_code, reason = "no benchmark uses all of it")]
 
 use crate::common::quantile;
 use std::io::{BufRead, BufReader, Write};
@@ -25,8 +26,12 @@ impl Peer {
     pub fn start() -> Peer {
         let python = std::env::var("KJIT_PYTHON").unwrap_or_else(|_| "python3".into());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/ufunc_peer.py");
-        let mut process = Command::new(python)
-            .arg(script)
+        Peer::of(Command::new(python).arg(script))
+    }
+
+    /// Starts what serves in the same way.
+    pub fn of(command: &mut Command) -> Peer {
+        let mut process = command
             .env("OPENBLAS_NUM_THREADS", "1")
             .env("OMP_NUM_THREADS", "1")
             .stdin(Stdio::piped())
@@ -45,10 +50,15 @@ impl Peer {
     }
 
     /// Time of one run of a statement.
-    fn turn(&mut self, setup: &str, statement: &str) -> f64 {
+    pub fn turn(&mut self, setup: &str, statement: &str) -> f64 {
+        self.ask(setup, statement).parse().expect("a time")
+    }
+
+    /// The answer to a request.
+    pub fn ask(&mut self, setup: &str, statement: &str) -> String {
         let turn = TURN.as_secs_f64();
         writeln!(self.requests, "{turn}\t{setup}\t{statement}").expect("a request");
-        read_line(&mut self.answers).parse().expect("a time")
+        read_line(&mut self.answers)
     }
 
     /// Compares a statement with `run` in turns; prints and gives NumPy's time over that of `run`.
