@@ -27,12 +27,12 @@ use std::time::{Duration, Instant};
 
 /// Elements of an array: three of f64 fit the first-level cache of most machines.
 const N: usize = 1000;
-/// A turn lasts about this long, as the peers' do.
-const TURN: Duration = Duration::from_micros(1500);
+/// A turn lasts about this long: shorter than a time slice, so that most turns are not interrupted.
+const TURN: Duration = Duration::from_micros(300);
 /// Turns of each contender.
-const ROUNDS: usize = 25;
+const ROUNDS: usize = 40;
 /// Warm compilations of a kernel.
-const COMPILATIONS: usize = 9;
+const COMPILATIONS: usize = 15;
 
 /// The other processes.
 struct Peers {
@@ -85,14 +85,17 @@ fn start() -> Peers {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = root.join("benches/math_peer.py");
     let python = std::env::var("KJIT_PYTHON").unwrap_or_else(|_| "python3".into());
-    let numpy = Peer::of(Command::new(python).arg(&script).arg("numpy"));
+    let mut numpy = Peer::of(Command::new(python).arg(&script).arg("numpy"));
+    numpy.turn = TURN;
     let folder = root.join("target/numba");
     let python = folder.join("bin/python");
     let numba = python.exists().then(|| {
         let mut command = Command::new(&python);
         // Where Numba looks for SVML.
         command.env("LD_LIBRARY_PATH", folder.join("lib"));
-        Peer::of(command.arg(&script).arg("numba"))
+        let mut numba = Peer::of(command.arg(&script).arg("numba"));
+        numba.turn = TURN;
+        numba
     });
     match &numba {
         Some(numba) => println!("{}; {}", numpy.version, numba.version),
@@ -226,9 +229,11 @@ fn bench<T: Float>(case: &Case, peers: &mut Peers, ratios: &mut Ratios, by_hand:
     for (_, run) in &mut contenders {
         run();
     }
-    for _ in 0..ROUNDS {
-        for ((_, run), times) in contenders.iter_mut().zip(&mut times) {
-            times.push(run() * 1e9 / N as f64);
+    for round in 0..ROUNDS {
+        // Each is first in turn, so that none always comes when the time slice ends.
+        for place in 0..contenders.len() {
+            let place = (round + place) % contenders.len();
+            times[place].push((contenders[place].1)() * 1e9 / N as f64);
         }
     }
     let names: Vec<&str> = contenders.iter().map(|(name, _)| *name).collect();
@@ -306,5 +311,5 @@ fn compilations(case: &Case, dtype: DType) -> (f64, f64) {
     };
     let first = compile();
     let later = (0..COMPILATIONS).map(|_| compile()).collect();
-    (first, quantile(later, 0.5))
+    (first, quantile(later, 0.25))
 }

@@ -19,6 +19,8 @@ pub struct Peer {
     answers: BufReader<ChildStdout>,
     /// What it says it is: `numpy 2.4.6`.
     pub version: String,
+    /// How long its turns last.
+    pub turn: Duration,
 }
 
 impl Peer {
@@ -46,6 +48,7 @@ impl Peer {
             requests,
             answers,
             version,
+            turn: TURN,
         }
     }
 
@@ -56,7 +59,7 @@ impl Peer {
 
     /// The answer to a request.
     pub fn ask(&mut self, setup: &str, statement: &str) -> String {
-        let turn = TURN.as_secs_f64();
+        let turn = self.turn.as_secs_f64();
         writeln!(self.requests, "{turn}\t{setup}\t{statement}").expect("a request");
         read_line(&mut self.answers)
     }

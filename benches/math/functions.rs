@@ -144,8 +144,8 @@ pub const FUNCTIONS: &[Case] = &[
     one!("sin", (-10.0, 10.0), "np.sin", "math.sin(x)", sinf, sin),
     one!("cos", (-10.0, 10.0), "np.cos", "math.cos(x)", cosf, cos),
     one!("tan", (-10.0, 10.0), "np.tan", "math.tan(x)", tanf, tan),
-    other("sinpi", &[(-10.0, 10.0)], "special.sinpi", ""),
-    other("cospi", &[(-10.0, 10.0)], "special.cospi", ""),
+    other("sinpi", &[(-10.0, 10.0)], "", ""),
+    other("cospi", &[(-10.0, 10.0)], "", ""),
     other("tanpi", &[(-10.0, 10.0)], "", ""),
     one!(
         "asin",
