@@ -280,6 +280,8 @@ void reference_errors(int bits, const double *got, const wide *value, const wide
             wide scale = power(-ulp_exponent(want, bits));
             error[i] = isinf(got[i]) && fabsl(value[i]) >= fabsl(near) ? 0 : (double)(fabsl(near - value[i]) * scale);
             doubt[i] = (double)(off[i] * scale);
+            // The exact value may be below that power of two, and have half the ulp.
+            if (want.digits == (uint64_t)1 << 63) doubt[i] += error[i];
         }
     }
 }
@@ -301,7 +303,9 @@ double narrow_errors(int row, const double *x, const double *y, double *restrict
             double size = fabs(value[i]), scale;
             uint64_t bits;
             memcpy(&bits, &size, 8);
-            bits = ((uint64_t)(2 * 1023 + 23) << 52) - (bits & 0x7ff0000000000000);
+            // The exact value may be below a power of two, and have half the ulp: the larger error is assumed.
+            uint64_t exponent = (bits - 1) & 0x7ff0000000000000;
+            bits = ((uint64_t)(2 * 1023 + 23) << 52) - exponent;
             memcpy(&scale, &bits, 8);
             double found = fabs(results[i] - value[i]) * scale;
             double result = fabs(results[i]);

@@ -34,6 +34,9 @@ const ROUNDS: usize = 40;
 /// Warm compilations of a kernel.
 const COMPILATIONS: usize = 15;
 
+/// A name, and a turn: the seconds of one run.
+type Contender<'a> = (&'static str, Box<dyn FnMut() -> f64 + 'a>);
+
 /// The other processes.
 struct Peers {
     numpy: Peer,
@@ -152,7 +155,7 @@ fn bench<T: Float>(case: &Case, peers: &mut Peers, ratios: &mut Ratios, by_hand:
         .map(|c| Array::from_vec(c.clone(), &[N]).expect("an array"))
         .collect();
     let program = program(case);
-    let mut contenders: Vec<(&str, Box<dyn FnMut() -> f64 + '_>)> = Vec::new();
+    let mut contenders: Vec<Contender<'_>> = Vec::new();
     for fast in [false, true] {
         let options = EngineOptions {
             fast,

@@ -201,7 +201,7 @@ pub const FUNCTIONS: &[Case] = &[
     ),
     one!(
         "atanh",
-        (-1.0, 1.0),
+        (-0.99, 0.99),
         "np.arctanh",
         "math.atanh(x)",
         atanhf,
