@@ -187,6 +187,14 @@ builtins! {
     "asinh"    Float X => T, Library, "inverse hyperbolic sine";
     "acosh"    Float X => T, Library, "inverse hyperbolic cosine";
     "atanh"    Float X => T, Library, "inverse hyperbolic tangent";
+    "erf"      Float X => T, Library, "error function";
+    "erfc"     Float X => T, Library, "1 - erf(x), with the digits of small results";
+    "ndtr"     Float X => T, Library, "standard normal distribution: the probability of at most x";
+    "erfinv"   Float X => T, Library, "the number whose erf is x";
+    "ndtri"    Float &[("p", T)] => T, Library, "the number whose ndtr is p";
+    "gamma"    Float X => T, Library, "gamma function; NaN at negative integers";
+    "lgamma"   Float X => T, Library, "logarithm of the size of gamma(x)";
+    "digamma"  Float X => T, Library, "derivative of the logarithm of gamma(x)";
     "hypot"    Float AB => T, Library, "sqrt(a * a + b * b) without overflow";
     "powi"     Float &[("x", T), ("n", D(I32))] => T, Library, "x to an integer power, by repeated squaring";
 

@@ -24,6 +24,10 @@ const FILES: &[(&str, &str)] = &[
         include_str!("library/coefficients.k"),
     ),
     (
+        "library/special_coefficients.k",
+        include_str!("library/special_coefficients.k"),
+    ),
+    (
         "library/exponential.k",
         include_str!("library/exponential.k"),
     ),
@@ -36,6 +40,8 @@ const FILES: &[(&str, &str)] = &[
     ),
     ("library/inverse.k", include_str!("library/inverse.k")),
     ("library/hyperbolic.k", include_str!("library/hyperbolic.k")),
+    ("library/error.k", include_str!("library/error.k")),
+    ("library/gamma.k", include_str!("library/gamma.k")),
     ("library/fast.k", include_str!("library/fast.k")),
     ("library/random.k", include_str!("library/random.k")),
 ];
@@ -212,3 +218,7 @@ mod reading_tests;
 #[cfg(test)]
 #[path = "library_numbers_test.rs"]
 mod numbers_tests;
+
+#[cfg(test)]
+#[path = "library_special_test.rs"]
+mod special_tests;

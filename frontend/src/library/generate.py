@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Coefficients and constants of the math library: writes `coefficients.k`, beside this file.
+"""Coefficients and constants of the math library: writes `coefficients.k` and `special_coefficients.k`, beside this file.
 
 Run it with Python 3.11 or later, `mpmath`, `numpy` and `scipy` (pip install mpmath numpy scipy):
 
-    python3 frontend/src/library/generate.py           # writes coefficients.k
-    python3 frontend/src/library/generate.py --check   # fails if coefficients.k is not what it would write
+    python3 frontend/src/library/generate.py           # writes both
+    python3 frontend/src/library/generate.py --check   # fails if they are not what it would write
 
 **Method.** Every polynomial minimises the largest weighted error `w(z) |p(z) - g(z)|` on an interval, where the
 weight makes it the relative error of the function that the polynomial is used for. All functions are evaluated in
@@ -220,6 +220,142 @@ POLYNOMIALS = [
      "cosh(r) = 1 + z p(z), z = r^2, |r| <= ln(2) / 2; relative"),
 ]
 
+# ---- special functions ----------------------------------------------------------------------------------------
+
+def erfcx(x):
+    """exp(x^2) erfc(x)."""
+    return mp.exp(x * x) * mp.erfc(x)
+
+
+def erfc_ratio(q):
+    """(1 + 2 x) erfcx(x), which is between 1 and 1.29 for positive x, with q = 4 / (x + 4) - 1/2."""
+    x = 4 / (q + mp.mpf(0.5)) - 4
+    return (1 + 2 * x) * erfcx(x)
+
+
+ERFC_MID = erfc_ratio(mp.mpf(0))
+
+
+def erfc_entry(single, double, end):
+    end = mp.mpf(end)
+    return ("erfc_poly", "q", single, double,
+            lambda q: (erfc_ratio(q) - ERFC_MID) / q, lambda q: q / erfc_ratio(q),
+            4 / (end + 4) - mp.mpf(0.5), mp.mpf(0.5),
+            f"exp(x^2) (1 + 2 x) erfc(x) = mid + q p(q), q = 4 / (x + 4) - 1/2, 0 <= x <= {mp.nstr(end, 4)}; relative")
+
+
+def erfcinv(y):
+    """The x with erfc(x) = y, for small y by way of the logarithm."""
+    x = mp.sqrt(-mp.log(y)) * mp.mpf(0.9)
+    while True:
+        f = mp.erfc(x)
+        step = mp.log(f / y) * f * mp.sqrt(mp.pi) / 2 * mp.exp(x * x)
+        x += step
+        if abs(step) < mp.mpf(2) ** -150:
+            return x
+
+
+def inverse_ratio(t, k):
+    """erfcinv(exp(-s^2)) / s where t = 1 / (s + k)."""
+    s = 1 / t - k
+    return erfcinv(mp.exp(-s * s)) / s
+
+
+# Where s ends: below 2^-24 and 2^-53 there is a second polynomial, down to the smallest number.
+INVERSE_MID, INVERSE_TAIL_MID = (inverse_ratio(mp.mpf(t), k) for t, k in ((0.34375, 1), (0.0625, 4)))
+
+
+def inverse_entry(name, mid, centre, k, single, double, start, end):
+    centre, start, end = mp.mpf(centre), mp.mpf(start), mp.mpf(end)
+    return (name, "q", single, double,
+            away_from_zero(lambda q: (inverse_ratio(q + centre, k) - mid) / q,
+                           mp.diff(lambda t: inverse_ratio(t, k), centre)),
+            lambda q: q / inverse_ratio(q + centre, k),
+            1 / (end + k) - centre, 1 / (start + k) - centre,
+            f"erfcinv(exp(-s^2)) = s (mid + q p(q)), q = 1 / (s + {k}) - {float(centre)}, "
+            f"{mp.nstr(start, 4)} <= s <= {mp.nstr(end, 4)}; relative")
+
+
+def stirling(x):
+    """log(gamma(x)) less Stirling's formula without its series."""
+    return mp.loggamma(x) - ((x - mp.mpf(0.5)) * mp.log(x) - x + mp.log(2 * mp.pi) / 2)
+
+
+def lgamma_ratio(f):
+    """log(gamma(2 + f)) / (f (1 + f)), which is nearly constant."""
+    return mp.loggamma(2 + f) / (f * (1 + f))
+
+
+LGAMMA_MID = mp.digamma(2)
+DIGAMMA_ZERO = mp.findroot(mp.digamma, mp.mpf("1.4616321449683623"))
+
+
+def digamma_ratio(u):
+    y = u + mp.mpf(1.5)
+    return mp.digamma(y) / (y - DIGAMMA_ZERO)
+
+
+DIGAMMA_MID = digamma_ratio(mp.mpf(0))
+# Series of functions that stand for x up to infinity are taken up to here; beyond they are constant but for rounding.
+FAR = mp.mpf(2) ** -40
+
+SPECIAL_POLYNOMIALS = [
+    ("erf_poly", "z", 4, 10,
+     away_from_zero(lambda z: (mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 2 / mp.sqrt(mp.pi)) / z, -2 / (3 * mp.sqrt(mp.pi))),
+     lambda z: z / (2 / mp.sqrt(mp.pi)),
+     0, mp.mpf(0.36) * SLACK,
+     "erf(x) = 2 / sqrt(pi) x + x z p(z), z = x^2, |x| <= 0.6; relative"),
+    erfc_entry(10, None, "10.3"),
+    erfc_entry(None, 22, "27.4"),
+    ("erfinv_poly", "z", 6, 13,
+     away_from_zero(lambda z: (mp.erfinv(mp.sqrt(z)) / mp.sqrt(z) - mp.sqrt(mp.pi) / 2) / z, mp.sqrt(mp.pi) ** 3 / 24),
+     lambda z: z / (mp.sqrt(mp.pi) / 2),
+     0, mp.mpf(0.25) * SLACK,
+     "erfinv(x) = sqrt(pi) / 2 x + x z p(z), z = x^2 <= 1/4; relative"),
+    inverse_entry("erfcinv_poly", INVERSE_MID, 0.34375, 1, 9, None, "0.8325", "4.1"),
+    inverse_entry("erfcinv_poly", INVERSE_MID, 0.34375, 1, None, 25, "0.8325", "6.08"),
+    inverse_entry("erfcinv_tail", INVERSE_TAIL_MID, 0.0625, 4, 6, None, "4.07", "10.2"),
+    inverse_entry("erfcinv_tail", INVERSE_TAIL_MID, 0.0625, 4, None, 20, "6.05", "27.4"),
+    ("gamma_poly", "v", 9, 21,
+     lambda v: mp.expm1(stirling(1 / (v + mp.mpf(0.5)))), lambda v: 1,
+     mp.mpf(1) / 200 - mp.mpf(0.5), mp.mpf(0.5),
+     "gamma(x) = sqrt(2 pi) x^(x - 1/2) e^-x (1 + p(1/x - 1/2)), 1 <= x <= 200; relative"),
+    ("lgamma_poly", "f", 10, 22,
+     away_from_zero(lambda f: (lgamma_ratio(f) - LGAMMA_MID) / f, mp.polygamma(1, 2) / 2 - LGAMMA_MID),
+     lambda f: f / lgamma_ratio(f) if f else mp.mpf(0),
+     mp.mpf(-0.75), mp.mpf(0.5),
+     "log(gamma(2 + f)) = f (1 + f) (mid + f p(f)), -3/4 <= f <= 1/2; relative"),
+    ("stirling_poly", "w", 4, 14,
+     lambda w: stirling(1 / mp.sqrt(w)) / mp.sqrt(w), lambda w: 1,
+     FAR, mp.mpf(0.16),
+     "log(gamma(x)) = (x - 1/2) log(x) - x + log(2 pi) / 2 + p(w) / x, w = 1 / x^2, x >= 5/2; absolute"),
+    ("digamma_poly", "u", 9, 21,
+     away_from_zero(lambda u: (digamma_ratio(u) - DIGAMMA_MID) / u, mp.diff(digamma_ratio, 0)),
+     lambda u: u / digamma_ratio(u),
+     -SLACK / 2, SLACK / 2,
+     "digamma(y) = (y - zero) (mid + u p(u)), u = y - 3/2, 1 <= y <= 2; relative"),
+    ("psi_poly", "w", 4, 13,
+     lambda w: (mp.log(1 / mp.sqrt(w)) - mp.sqrt(w) / 2 - mp.digamma(1 / mp.sqrt(w))) / w, lambda w: 1,
+     FAR, mp.mpf(1) / 9,
+     "digamma(x) = log(x) - 1 / (2 x) - w p(w), w = 1 / x^2, x >= 3; absolute"),
+]
+
+SPECIAL_SPLITS = [
+    ("erfc_mid", ERFC_MID, None, None, ["hi", "lo"], "9 exp(16) erfc(4)"),
+    ("two_over_root_pi", 2 / mp.sqrt(mp.pi), None, None, ["hi", "lo"], "2 / sqrt(pi)"),
+    ("half_root_pi", mp.sqrt(mp.pi) / 2, None, None, ["hi", "lo"], "sqrt(pi) / 2"),
+    ("erfcinv_mid", INVERSE_MID, None, None, ["hi", "lo"], "what `erfcinv_poly` starts from"),
+    ("erfcinv_tail_mid", INVERSE_TAIL_MID, None, None, ["hi", "lo"], "what `erfcinv_tail` starts from"),
+    ("gamma_factor", mp.sqrt(2 * mp.pi / mp.e), None, None, ["hi", "lo"], "sqrt(2 pi / e)"),
+    ("lgamma_mid", LGAMMA_MID, None, None, ["hi", "lo"], "digamma(2)"),
+    ("lgamma_constant", (mp.log(2 * mp.pi) - 1) / 2, None, None, ["hi", "lo"], "(log(2 pi) - 1) / 2"),
+    ("digamma_mid", DIGAMMA_MID, None, None, ["hi", "lo"], "what `digamma_poly` starts from"),
+    ("digamma_zero", DIGAMMA_ZERO, None, None, ["hi", "lo"], "the positive zero of digamma"),
+    ("density", 1 / mp.sqrt(2 * mp.pi), None, None, ["hi", "lo"], "1 / sqrt(2 pi)"),
+    ("root_2", mp.sqrt(2), None, None, ["hi", "lo"], "sqrt(2)"),
+    ("root_half", mp.sqrt(mp.mpf(0.5)), None, None, ["hi", "lo"], "sqrt(1/2)"),
+]
+
 # name, value, bits of all parts but the last for f32 and f64 (None: all the dtype has), parts, what for
 SPLITS = [
     ("ln2", LN2, 15, 41, ["hi", "lo"], "ln(2): multiples of hi are exact for exponents"),
@@ -335,31 +471,42 @@ def table(bits, count):
     return lines
 
 
-def text(log):
-    lines = [
-        "// Polynomials and constants of the library: written by generate.py, which says how they were found and how the",
-        "// errors were bounded. Do not edit.",
-        "",
-    ]
+HEADER = [
+    "// Polynomials and constants of the library: written by generate.py, which says how they were found and how the",
+    "// errors were bounded. Do not edit.",
+    "",
+]
+
+
+def elementary(log):
+    lines = list(HEADER)
     for entry in POLYNOMIALS:
         lines += polynomial(entry, log)
     for entry in SPLITS:
         lines += split(*entry)
-    lines += table(32, 7)
-    lines += table(64, 19)
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return lines + table(32, 7) + table(64, 19)
+
+
+def special(log):
+    lines = list(HEADER)
+    for entry in SPECIAL_POLYNOMIALS:
+        lines += polynomial(entry, log)
+    for entry in SPECIAL_SPLITS:
+        lines += split(*entry)
+    return lines
 
 
 def main():
-    path = Path(__file__).with_name("coefficients.k")
     checking = sys.argv[1:] == ["--check"]
     if sys.argv[1:] and not checking:
         sys.exit(f"usage: {sys.argv[0]} [--check]")
-    made = text(log=lambda line: print(line, flush=True))
-    if not checking:
-        path.write_text(made)
-    elif path.read_text() != made:
-        sys.exit(f"{path} is not what this script writes: run it without --check and read the difference")
+    for name, write in (("coefficients.k", elementary), ("special_coefficients.k", special)):
+        path = Path(__file__).with_name(name)
+        made = "\n".join(write(log=lambda line: print(line, flush=True))).rstrip("\n") + "\n"
+        if not checking:
+            path.write_text(made)
+        elif path.read_text() != made:
+            sys.exit(f"{path} is not what this script writes: run it without --check and read the difference")
 
 
 if __name__ == "__main__":

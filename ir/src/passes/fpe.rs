@@ -347,7 +347,7 @@ impl Instrument<'_> {
         };
         // Where results of finite numbers are infinite without overflow.
         match name.split(['.', '_']).next()? {
-            "log" | "log2" | "log10" | "pow" | "powi" | "rsqrt" => {
+            "log" | "log2" | "log10" | "pow" | "powi" | "rsqrt" | "gamma" | "digamma" => {
                 Some(self.is_zero(Opcode::Eq, first))
             }
             "floor" | "divmod" => Some(self.is_zero(Opcode::Eq, *args.get(1)?)),
@@ -356,12 +356,13 @@ impl Instrument<'_> {
                 let one = one(-1.0);
                 Some(self.b.binary(Opcode::Eq, first, one))
             }
-            "atanh" => {
+            "atanh" | "erfinv" => {
                 let one = one(1.0);
                 let size = self.b.unary(Opcode::Abs, first);
                 Some(self.b.binary(Opcode::Eq, size, one))
             }
-            "tanpi" => Some(self.b.constant(Scalar::bool(true))),
+            "lgamma" => Some(self.is_zero(Opcode::Le, first)),
+            "tanpi" | "ndtri" => Some(self.b.constant(Scalar::bool(true))),
             _ => None,
         }
     }
