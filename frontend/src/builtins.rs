@@ -52,14 +52,14 @@ impl Ty {
 /// What a call becomes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Code {
-    /// One instruction.
+    /// One instruction; of dtypes that it does not take, a function of the library (`sqrt_complex`).
     Op(Opcode),
     /// A `bitcast`.
     Bitcast,
     /// What this does on complex numbers, by way of their parts; on real ones what the opcode does, if any.
     Parts(Parts, Option<Opcode>),
-    /// A function of the library: one of integers alone (`pow_int`) or of a dtype (`exp_f32`, `exp_f64`), or generic of
-    /// this name. Those of f16 are those of f32, rounded, but for `.._f16`.
+    /// A function of the library: one of integers (`pow_int`), of complex numbers (`exp_complex`) or of a dtype
+    /// (`exp_f32`, `exp_f64`), or generic of this name. Those of f16 are those of f32, rounded, but for `.._f16`.
     Library,
 }
 
@@ -75,7 +75,7 @@ pub enum Parts {
 }
 
 use self::Ty::{BitsOfT, ComplexOfT, D, Pair, PartOfT, T};
-use Class::{Any, Complex, Float, Int, Number, Real};
+use Class::{Any, Complex, Float, Inexact, Int, Number, Real};
 use Code::{Bitcast, Library, Op};
 use DType::{Bool, F16, F32, F64, I32, I64, U16, U32, U64};
 
@@ -96,7 +96,7 @@ macro_rules! builtins {
 builtins! {
     "abs"      Number X => PartOfT, Code::Parts(Parts::Abs, Some(Opcode::Abs)), "absolute value; of a complex number a real one";
     "+"        Number AB => T, Op(Opcode::Add), "sum; a name for `sum` and `cumsum`, which source text cannot write";
-    "sqrt"     Float X => T, Op(Opcode::Sqrt), "square root, correctly rounded";
+    "sqrt"     Inexact X => T, Op(Opcode::Sqrt), "square root, correctly rounded";
     "floor"    Float X => T, Op(Opcode::Floor), "largest integral value not above";
     "ceil"     Float X => T, Op(Opcode::Ceil), "smallest integral value not below";
     "trunc"    Float X => T, Op(Opcode::Trunc), "integral value towards zero";
@@ -120,12 +120,12 @@ builtins! {
     "from_bits" Int X => BitsOfT, Bitcast, "the float with these bits (u16, u32 or u64)";
 
     "clamp"    Number &[("x", T), ("lo", T), ("hi", T)] => T, Library, "x limited to lo..hi";
-    "sign"     Real X => T, Library, "-1, 0 or 1 with the sign of x; NaN stays";
+    "sign"     Number X => T, Library, "-1, 0 or 1 with the sign of x, z / abs(z) of a complex number; NaN stays";
     "copysign" Float &[("x", T), ("y", T)] => T, Library, "x with the sign bit of y";
     "signbit"  Float X => D(Bool), Library, "is the sign bit set?";
-    "isnan"    Float X => D(Bool), Library, "is it NaN?";
-    "isinf"    Float X => D(Bool), Library, "is it infinite?";
-    "isfinite" Float X => D(Bool), Library, "is it neither NaN nor infinite?";
+    "isnan"    Inexact X => D(Bool), Library, "is it NaN?";
+    "isinf"    Inexact X => D(Bool), Library, "is it infinite?";
+    "isfinite" Inexact X => D(Bool), Library, "is it neither NaN nor infinite?";
     "fmod"     Float AB => T, Library, "remainder with the dividend's sign, exact: what `%` means on floats";
     "isposinf" Float X => D(Bool), Library, "is it +inf?";
     "isneginf" Float X => D(Bool), Library, "is it -inf?";
@@ -160,33 +160,33 @@ builtins! {
     "rotl"     Int &[("x", T), ("n", T)] => T, Library, "the bits of x rotated left by n";
     "rotr"     Int &[("x", T), ("n", T)] => T, Library, "the bits of x rotated right by n";
     "isqrt"    Int X => T, Library, "the largest integer whose square is not above x; 0 below 0";
-    "exp"      Float X => T, Library, "e to the x";
-    "exp2"     Float X => T, Library, "2 to the x";
+    "exp"      Inexact X => T, Library, "e to the x";
+    "exp2"     Inexact X => T, Library, "2 to the x";
     "exp10"    Float X => T, Library, "10 to the x";
-    "expm1"    Float X => T, Library, "e to the x, less 1";
-    "log"      Float X => T, Library, "natural logarithm";
-    "log2"     Float X => T, Library, "logarithm to base 2";
-    "log10"    Float X => T, Library, "logarithm to base 10";
-    "log1p"    Float X => T, Library, "natural logarithm of 1 + x";
-    "pow"      Real &[("x", T), ("y", T)] => T, Library, "x to the y";
+    "expm1"    Inexact X => T, Library, "e to the x, less 1";
+    "log"      Inexact X => T, Library, "natural logarithm";
+    "log2"     Inexact X => T, Library, "logarithm to base 2";
+    "log10"    Inexact X => T, Library, "logarithm to base 10";
+    "log1p"    Inexact X => T, Library, "natural logarithm of 1 + x";
+    "pow"      Number &[("x", T), ("y", T)] => T, Library, "x to the y";
     "cbrt"     Float X => T, Library, "cube root";
     "rsqrt"    Float X => T, Library, "1 / sqrt(x)";
-    "sin"      Float X => T, Library, "sine";
-    "cos"      Float X => T, Library, "cosine";
-    "tan"      Float X => T, Library, "tangent";
+    "sin"      Inexact X => T, Library, "sine";
+    "cos"      Inexact X => T, Library, "cosine";
+    "tan"      Inexact X => T, Library, "tangent";
     "sinpi"    Float X => T, Library, "sine of pi x";
     "cospi"    Float X => T, Library, "cosine of pi x";
     "tanpi"    Float X => T, Library, "tangent of pi x";
-    "asin"     Float X => T, Library, "arc sine";
-    "acos"     Float X => T, Library, "arc cosine";
-    "atan"     Float X => T, Library, "arc tangent";
+    "asin"     Inexact X => T, Library, "arc sine";
+    "acos"     Inexact X => T, Library, "arc cosine";
+    "atan"     Inexact X => T, Library, "arc tangent";
     "atan2"    Float &[("y", T), ("x", T)] => T, Library, "angle of the point (x, y)";
-    "sinh"     Float X => T, Library, "hyperbolic sine";
-    "cosh"     Float X => T, Library, "hyperbolic cosine";
-    "tanh"     Float X => T, Library, "hyperbolic tangent";
-    "asinh"    Float X => T, Library, "inverse hyperbolic sine";
-    "acosh"    Float X => T, Library, "inverse hyperbolic cosine";
-    "atanh"    Float X => T, Library, "inverse hyperbolic tangent";
+    "sinh"     Inexact X => T, Library, "hyperbolic sine";
+    "cosh"     Inexact X => T, Library, "hyperbolic cosine";
+    "tanh"     Inexact X => T, Library, "hyperbolic tangent";
+    "asinh"    Inexact X => T, Library, "inverse hyperbolic sine";
+    "acosh"    Inexact X => T, Library, "inverse hyperbolic cosine";
+    "atanh"    Inexact X => T, Library, "inverse hyperbolic tangent";
     "erf"      Float X => T, Library, "error function";
     "erfc"     Float X => T, Library, "1 - erf(x), with the digits of small results";
     "ndtr"     Float X => T, Library, "standard normal distribution: the probability of at most x";

@@ -37,7 +37,21 @@ pub fn evaluate(
     if diagnostics.len() > before {
         return None;
     }
-    fold(body.block.tail.as_ref()?, &body.types, consts)
+    let value = fold(body.block.tail.as_ref()?, &body.types, consts);
+    if value.is_none() && diagnostics.is_empty() {
+        let span = body.block.tail.as_ref()?.span;
+        diagnostics.push(
+            Diagnostic::new(
+                Code::NotConstant,
+                source,
+                span,
+                "functions of complex numbers have no value at compile time",
+            )
+            .label("not known at compile time")
+            .help("compute it in the kernel that needs it"),
+        );
+    }
+    value
 }
 
 /// A part that has no value at compile time.
@@ -103,7 +117,8 @@ fn fold(e: &Expr, types: &[Ty], consts: &[Const]) -> Option<Scalar> {
             args,
         ) => {
             let args: Option<Vec<Scalar>> = args.iter().map(|a| fold(a, types, consts)).collect();
-            eval(*op, None, &args?)
+            let args = args.filter(|a| op.domain().contains(a[0].dtype()))?;
+            eval(*op, None, &args)
         }
         _ => None,
     }

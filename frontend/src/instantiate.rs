@@ -134,7 +134,7 @@ impl<'p> Instances<'p> {
                 let args = [b.cast(args[0], part), b.cast(args[1], part)];
                 b.op(Opcode::Complex, &args, None)
             }
-            Code::Op(op) => b.op(op, args, None),
+            Code::Op(op) if op.domain().contains(b.func.ty(args[0]).dtype) => b.op(op, args, None),
             Code::Bitcast => {
                 let from = b.func.ty(args[0]).dtype;
                 let to = builtins::bits_of(from)
@@ -142,7 +142,7 @@ impl<'p> Instances<'p> {
                 b.bitcast(args[0], to)
             }
             Code::Parts(parts, real) => self.parts(b, parts, real, args[0]),
-            Code::Library => {
+            Code::Library | Code::Op(_) => {
                 let half = generics == [DType::F16]
                     && library().find(&format!("{}_f16", builtin.name)).is_none();
                 let wide: Vec<Value> = (args.iter().zip(builtin.params))

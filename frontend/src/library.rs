@@ -42,6 +42,7 @@ const FILES: &[(&str, &str)] = &[
     ("library/hyperbolic.k", include_str!("library/hyperbolic.k")),
     ("library/error.k", include_str!("library/error.k")),
     ("library/gamma.k", include_str!("library/gamma.k")),
+    ("library/complex.k", include_str!("library/complex.k")),
     ("library/fast.k", include_str!("library/fast.k")),
     ("library/random.k", include_str!("library/random.k")),
 ];
@@ -214,6 +215,10 @@ mod tests;
 #[cfg(test)]
 #[path = "library_reading_test.rs"]
 mod reading_tests;
+
+#[cfg(test)]
+#[path = "library_complex_test.rs"]
+mod complex_tests;
 
 #[cfg(test)]
 #[path = "library_numbers_test.rs"]

@@ -154,6 +154,8 @@ pub enum Class {
     Float,
     /// c64 c128.
     Complex,
+    /// Every float and complex dtype.
+    Inexact,
     /// Every integer and float: what has an order and a remainder.
     Real,
     /// Every dtype but `bool`.
@@ -169,6 +171,7 @@ impl Class {
         Class::Uint,
         Class::Float,
         Class::Complex,
+        Class::Inexact,
         Class::Real,
         Class::Number,
         Class::Any,
@@ -181,6 +184,7 @@ impl Class {
             Class::Uint => "uint",
             Class::Float => "float",
             Class::Complex => "complex",
+            Class::Inexact => "inexact",
             Class::Real => "real",
             Class::Number => "number",
             Class::Any => "any",
@@ -199,6 +203,7 @@ impl Class {
             Class::Uint => dtype.is_unsigned_int(),
             Class::Float => dtype.is_float(),
             Class::Complex => matches!(dtype.kind(), Kind::Complex),
+            Class::Inexact => dtype.is_float() || dtype.is_complex(),
             Class::Real => dtype.is_int() || dtype.is_float(),
             Class::Number => dtype.is_number(),
             Class::Any => true,

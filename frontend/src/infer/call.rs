@@ -157,7 +157,7 @@ impl<'b> Infer<'_, 'b> {
                             let text = self.operand_text(arg.span);
                             format!("take a part of it: `re({text})`, or its length: `abs({text})`")
                         }
-                        Class::Float => {
+                        Class::Float | Class::Inexact => {
                             format!("convert it: `{} as f64`", self.operand_text(arg.span))
                         }
                         _ => "convert it with `as`".to_string(),

@@ -403,7 +403,7 @@ fn type_class(
             let candidates = Class::ALL.iter().map(|c| c.name());
             d.help = did_you_mean(nearest(&name.name, candidates)).or_else(|| {
                 Some(
-                    "the classes are `int`, `uint`, `float`, `complex`, `real`, `number` and `any`"
+                    "the classes are `int`, `uint`, `float`, `complex`, `inexact`, `real`, `number` and `any`"
                         .to_string(),
                 )
             });

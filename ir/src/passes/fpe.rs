@@ -361,6 +361,12 @@ impl Instrument<'_> {
                 let size = self.b.unary(Opcode::Abs, first);
                 Some(self.b.binary(Opcode::Eq, size, one))
             }
+            // Complex, on the imaginary axis.
+            "atan" => {
+                let one = one(1.0);
+                let size = self.b.unary(Opcode::Abs, *args.get(1)?);
+                Some(self.b.binary(Opcode::Eq, size, one))
+            }
             "lgamma" => Some(self.is_zero(Opcode::Le, first)),
             "tanpi" | "ndtri" => Some(self.b.constant(Scalar::bool(true))),
             _ => None,
