@@ -17,7 +17,10 @@
 //! ```
 
 mod core;
+pub mod edges;
 mod flow;
+pub mod memory;
+pub mod subarrays;
 
 use crate::opcode::{Rule, reinterprets};
 use crate::{

@@ -21,8 +21,13 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
     ("kjit-ir", "ir", &[]),
     ("kjit-frontend", "frontend", &["kjit-ir"]),
     ("kjit-interp", "backends/interp", &["kjit-ir"]),
-    ("kjit-cranelift", "backends/cranelift", &["kjit-ir"]),
-    ("kjit-x86", "backends/x86", &["kjit-ir"]),
+    ("kjit-code", "backends/code", &["kjit-ir"]),
+    (
+        "kjit-cranelift",
+        "backends/cranelift",
+        &["kjit-ir", "kjit-code"],
+    ),
+    ("kjit-x86", "backends/x86", &["kjit-ir", "kjit-code"]),
     ("kjit-wgsl", "backends/wgsl", &["kjit-ir"]),
     (
         "kjit-driver",

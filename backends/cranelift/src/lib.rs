@@ -21,19 +21,16 @@
 //! # Ok::<(), kjit_ir::target::BackendError>(())
 //! ```
 
-mod arena;
 mod helpers;
 mod lower;
 mod machine;
-mod memory;
 #[cfg(test)]
 mod tests;
 
-use arena::{Arena, Code};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_frontend::FunctionBuilderContext;
-use kjit_ir::abi::KernelFn;
+use kjit_code::{Arena, Kernel};
 use kjit_ir::passes::half_as_u16;
 use kjit_ir::target::{Backend, BackendError, CompiledKernel};
 use kjit_ir::{DType, Form, Function};
@@ -158,10 +155,9 @@ impl Backend for Cranelift {
             if !compiled.buffer.relocs().is_empty() {
                 return Err(internal("code with relocations", context));
             }
-            let code = self.arena.publish(compiled.code_buffer())?;
-            // SAFETY: the bytes are a function of the kernel ABI, which `lower` gave it.
-            let entry = unsafe { std::mem::transmute::<*const u8, KernelFn>(code.entry()) };
-            let kernel: Arc<dyn CompiledKernel> = Arc::new(Kernel { code, entry, lanes });
+            // SAFETY: the bytes are a function of the kernel ABI, which `lower` gave it, without relocations.
+            let kernel = unsafe { Kernel::publish(&self.arena, compiled.code_buffer(), lanes)? };
+            let kernel: Arc<dyn CompiledKernel> = Arc::new(kernel);
             Ok(kernel)
         })
     }
@@ -186,33 +182,5 @@ impl Backend for Cranelift {
             })),
             _ => None,
         }
-    }
-}
-
-/// Callable code of one kernel.
-struct Kernel {
-    code: Code,
-    entry: KernelFn,
-    lanes: usize,
-}
-
-impl CompiledKernel for Kernel {
-    fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    fn code_size(&self) -> usize {
-        self.code.len()
-    }
-
-    unsafe fn call(
-        &self,
-        args: *const *mut u8,
-        dims: *const isize,
-        steps: *const isize,
-        data: *const u8,
-    ) {
-        // SAFETY: the code lives as long as `self`; the caller keeps the promises of the trait.
-        unsafe { (self.entry)(args, dims, steps, data) }
     }
 }

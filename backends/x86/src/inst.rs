@@ -419,6 +419,8 @@ impl Function {
         let mut inputs = inputs.iter();
         let start = self.args.len() as u32;
         let masked = extra.mask.is_some();
+        // A blend has an operand for elements that are off.
+        let blends = op.blends();
         let mut zeroing = false;
         for (n, slot) in row.slots.iter().enumerate() {
             let written = match slot.access {
@@ -457,7 +459,7 @@ impl Function {
                         (Some(Input::Reg(from)), _) => Arg::Tied { def, from },
                         (_, Some(from)) if vector => Arg::Tied { def, from },
                         _ => {
-                            zeroing |= vector;
+                            zeroing |= vector && !blends;
                             Arg::Def(def)
                         }
                     }

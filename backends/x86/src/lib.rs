@@ -42,15 +42,18 @@
 //! ```
 
 mod allocate;
+mod backend;
 pub mod convention;
 mod display;
 mod emit;
 pub mod encode;
 mod features;
 mod inst;
+mod lower;
 #[cfg(all(test, unix, target_arch = "x86_64"))]
 mod tests;
 
+pub use backend::{Tier, X86};
 pub use emit::Compiled;
 pub use features::Features;
 pub use inst::{Addr, BlockId, Extra, Function, Input, StackSlot, Start, Target};

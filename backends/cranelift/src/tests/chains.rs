@@ -1,8 +1,8 @@
 //! Chains of operations, and operations with constants: Cranelift's own rewriting must be as exact as ours.
 
-use super::edges::edges;
 use super::*;
 use kjit_ir::eval::eval;
+use kjit_ir::testing::edges::edges;
 
 type Make = dyn Fn(&mut Build, Value) -> Value;
 

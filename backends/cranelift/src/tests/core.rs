@@ -4,141 +4,12 @@ use super::random::generator;
 use super::*;
 use kjit_interp::Interp;
 use kjit_ir::passes::{optimize, vectorize};
-use kjit_ir::testing::{Options, random_module, random_scalar};
+use kjit_ir::testing::subarrays::{SubArrays, run};
+use kjit_ir::testing::{Options, random_module};
 use kjit_ir::text::parse_module;
 
 /// Elements a kernel runs on.
 const N: usize = 16;
-
-/// The memory of an array parameter: sub-arrays, one an element.
-#[derive(Clone)]
-struct Sub {
-    bytes: Vec<u8>,
-    /// Of the first element of the first sub-array.
-    offset: isize,
-    step: isize,
-    core_steps: Vec<isize>,
-    dtype: DType,
-    /// Where each element of each sub-array starts.
-    places: Vec<usize>,
-}
-
-impl Sub {
-    /// A layout that fits the access class, in which all elements have their own place.
-    fn new(param: &ArrayParam, extents: &[usize], next: &mut impl FnMut() -> u32) -> Sub {
-        let size = param.dtype.size() as isize;
-        // The loop axis is number 0; the order of axes is that of steps, smallest first.
-        let mut axes: Vec<usize> = (1..=extents.len()).collect();
-        if next().is_multiple_of(2) {
-            axes.reverse();
-        }
-        match param.access {
-            Access::Contiguous => axes.insert(0, 0),
-            Access::Strided => axes.insert(next() as usize % (axes.len() + 1), 0),
-            Access::Uniform => {}
-        }
-        let mut steps = vec![0; extents.len() + 1];
-        let (mut step, mut offset) = (size, 1);
-        for axis in axes {
-            let extent = if axis == 0 { N } else { extents[axis - 1] }.max(1) as isize;
-            if param.access != Access::Contiguous || axis != 0 {
-                step += (next() % 3) as isize;
-            }
-            steps[axis] = step;
-            if (axis != 0 || param.access == Access::Strided) && next().is_multiple_of(4) {
-                steps[axis] = -step;
-                offset += step * (extent - 1);
-            }
-            step *= extent;
-        }
-        let mut sub = Sub {
-            bytes: vec![FILL; (step + size) as usize + 2],
-            offset,
-            step: steps[0],
-            core_steps: steps[1..].to_vec(),
-            dtype: param.dtype,
-            places: Vec::new(),
-        };
-        sub.places = sub.find_places(extents);
-        for place in sub.places.clone() {
-            let value = match param.mode {
-                ArrayMode::Out => Scalar::one(param.dtype),
-                _ => random_scalar(next, param.dtype),
-            };
-            let (image, size) = value.to_ne_bytes();
-            sub.bytes[place..place + size].copy_from_slice(&image[..size]);
-        }
-        sub
-    }
-
-    /// Where each element of each sub-array is.
-    fn find_places(&self, extents: &[usize]) -> Vec<usize> {
-        let mut places: Vec<isize> = (0..N as isize)
-            .map(|n| self.offset + n * self.step)
-            .collect();
-        for (extent, step) in extents.iter().zip(&self.core_steps) {
-            let inner = places
-                .iter()
-                .flat_map(|place| (0..*extent as isize).map(move |n| place + n * step));
-            places = inner.collect();
-        }
-        places.into_iter().map(|place| place as usize).collect()
-    }
-
-    fn values(&self) -> Vec<Scalar> {
-        let size = self.dtype.size();
-        let places = self.places.iter();
-        places
-            .map(|p| Scalar::from_ne_bytes(self.dtype, &self.bytes[*p..p + size]))
-            .collect()
-    }
-
-    /// The bytes that belong to no element.
-    fn padding(&self) -> Vec<u8> {
-        let mut bytes = self.bytes.clone();
-        for place in &self.places {
-            bytes[*place..place + self.dtype.size()].fill(0);
-        }
-        bytes
-    }
-}
-
-/// Runs a kernel on a copy of its arrays.
-fn run(
-    code: &dyn CompiledKernel,
-    kernel: &Function,
-    arrays: &[Sub],
-    extents: &[usize],
-) -> (Vec<Sub>, bool) {
-    let mut arrays = arrays.to_vec();
-    let (mut args, mut steps) = (Vec::new(), Vec::new());
-    for (param, array) in kernel.arrays.iter().zip(&mut arrays) {
-        if param.mode == ArrayMode::Index {
-            args.push(5usize as *mut u8);
-            steps.push(match param.access {
-                Access::Contiguous => 1,
-                Access::Strided => 3,
-                Access::Uniform => 0,
-            });
-        } else {
-            args.push(array.bytes[array.offset as usize..].as_mut_ptr());
-            steps.push(array.step);
-        }
-    }
-    steps.extend(arrays.iter().flat_map(|array| array.core_steps.iter()));
-    let dims: Vec<isize> = [N].iter().chain(extents).map(|e| *e as isize).collect();
-    let status = KernelStatus::default();
-    // SAFETY: the arrays hold `N` elements of these extents.
-    unsafe {
-        code.call(
-            args.as_ptr(),
-            dims.as_ptr(),
-            steps.as_ptr(),
-            (&raw const status).cast(),
-        );
-    }
-    (arrays, status.trap.load(Ordering::Relaxed) != 0)
-}
 
 /// Compares every backend and form with the interpreter on the kernel as it is.
 fn check(kernel: &Function, next: &mut impl FnMut() -> u32, what: &str) {
@@ -154,16 +25,17 @@ fn check(kernel: &Function, next: &mut impl FnMut() -> u32, what: &str) {
     }
     let arrays = kernel.arrays.iter().map(|param| {
         let own: Vec<usize> = param.core.iter().map(|d| extents[d.index()]).collect();
-        Sub::new(param, &own, next)
+        SubArrays::new(param, &own, N, next)
     });
-    let arrays: Vec<Sub> = arrays.collect();
+    let arrays: Vec<SubArrays> = arrays.collect();
     let oracle = |form: &Function, lanes| {
         let code = Interp::with_lanes(lanes).compile(form);
         let code = code.unwrap_or_else(|e| panic!("{what}: {e}\n{form}"));
-        run(&*code, form, &arrays, &extents)
+        // SAFETY: the code is the kernel's, and the arrays are made for it.
+        unsafe { run(&*code, form, &arrays, &extents) }
     };
     let expected = oracle(&kernel, 1);
-    let compare = |name: &str, form: &Function, got: (Vec<Sub>, bool)| {
+    let compare = |name: &str, form: &Function, got: (Vec<SubArrays>, bool)| {
         assert_eq!(got.1, expected.1, "{what}, {name}: trap\n{form}");
         for (n, (a, b)) in expected.0.iter().zip(&got.0).enumerate() {
             if form.arrays[n].mode == ArrayMode::Index {
@@ -185,17 +57,12 @@ fn check(kernel: &Function, next: &mut impl FnMut() -> u32, what: &str) {
         compare("interpreted", &vector, oracle(&vector, lanes));
     }
     for (n, (name, backend)) in backends().iter().enumerate() {
-        compare(
-            name,
-            &vector,
-            run(&*compile(backend, &vector), &vector, &arrays, &extents),
-        );
-        if n % 3 == 0 {
-            compare(
-                name,
-                &kernel,
-                run(&*compile(backend, &kernel), &kernel, &arrays, &extents),
-            );
+        for form in [&vector, &kernel] {
+            if form.form == kjit_ir::Form::Vector || n % 3 == 0 {
+                let code = compile(backend, form);
+                // SAFETY: as above.
+                compare(name, form, unsafe { run(&*code, form, &arrays, &extents) });
+            }
         }
     }
 }

@@ -307,7 +307,8 @@ fn indices() {
             let code = compile(backend, &k.finish());
             let mut memory = Memory::new(DType::I64, Access::Contiguous, 48);
             let args = [1000usize as *mut u8, memory.pointer()];
-            call_raw(&*code, &args, &[step, 8], 48);
+            // SAFETY: the output has 48 elements, and indices are no memory.
+            unsafe { call_raw(&*code, &args, &[step, 8], 48) };
             for n in 0..48 {
                 let expected = 1000 + n as i128 * step as i128;
                 assert_eq!(memory.get(n).as_int(), expected, "{name} {access:?}");

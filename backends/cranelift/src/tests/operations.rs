@@ -1,9 +1,9 @@
 //! Every pure operation on every dtype over edge values, in both forms.
 
-use super::edges::edges;
 use super::*;
 use kjit_ir::eval::eval;
 use kjit_ir::opcode::Rule;
+use kjit_ir::testing::edges::edges;
 
 /// An operation to test: its arguments' dtypes and the immediate.
 struct Case {

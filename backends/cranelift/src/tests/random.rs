@@ -41,7 +41,8 @@ fn run(code: &dyn CompiledKernel, kernel: &Function, arrays: &[Vec<Scalar>]) -> 
             steps.push(memory.step);
         }
     }
-    let trap = call_raw(code, &args, &steps, N);
+    // SAFETY: the arrays hold `N` elements at these steps.
+    let trap = unsafe { call_raw(code, &args, &steps, N) };
     (memory, trap)
 }
 

@@ -32,6 +32,15 @@ impl Op {
     pub fn row(self) -> &'static Row {
         &ROWS[self as usize]
     }
+
+    /// Is its mask a choice between two operands?
+    pub fn blends(self) -> bool {
+        use Op::{Vblendmpd, Vblendmps, Vpblendmb, Vpblendmd, Vpblendmq, Vpblendmw};
+        matches!(
+            self,
+            Vblendmps | Vblendmpd | Vpblendmd | Vpblendmq | Vpblendmb | Vpblendmw
+        )
+    }
 }
 
 table! {

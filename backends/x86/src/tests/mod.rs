@@ -3,6 +3,7 @@
 mod calls;
 mod control;
 mod kernels;
+mod lowered;
 mod mistakes;
 mod pressure;
 mod random;

@@ -12,7 +12,7 @@ const ALIGN: usize = 64;
 
 /// Where machine code lives.
 #[derive(Debug, Default)]
-pub(crate) struct Arena {
+pub struct Arena {
     regions: Mutex<Vec<Pool>>,
 }
 
@@ -28,7 +28,7 @@ struct Pool {
 
 /// A handle to one piece of code.
 #[derive(Debug)]
-pub(crate) struct Code {
+pub struct Code {
     region: Arc<Region>,
     offset: usize,
     len: usize,
@@ -37,8 +37,11 @@ pub(crate) struct Code {
 }
 
 impl Arena {
-    /// Copies code into executable memory.
-    pub(crate) fn publish(self: &Arc<Arena>, code: &[u8]) -> Result<Code, BackendError> {
+    /// Copies code into executable memory, at an address that is a multiple of 64.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] when the system gives none.
+    pub fn publish(self: &Arc<Arena>, code: &[u8]) -> Result<Code, BackendError> {
         let len = code.len().max(1).next_multiple_of(ALIGN);
         let mut pools = self.lock();
         let found = pools.iter_mut().find_map(|pool| {
@@ -92,8 +95,8 @@ impl Arena {
         }
     }
 
-    #[cfg(test)]
-    pub(crate) fn used(&self) -> usize {
+    /// Bytes that code takes now.
+    pub fn used(&self) -> usize {
         self.lock()
             .iter()
             .map(|p| p.fresh - p.free.iter().map(|(_, len)| len).sum::<usize>())
@@ -153,12 +156,13 @@ impl Pool {
 
 impl Code {
     /// Address of the first instruction.
-    pub(crate) fn entry(&self) -> *const u8 {
+    pub fn entry(&self) -> *const u8 {
         self.region.entry(self.offset)
     }
 
     /// Bytes of machine code.
-    pub(crate) fn len(&self) -> usize {
+    #[expect(clippy::len_without_is_empty, reason = "code is never empty")]
+    pub fn len(&self) -> usize {
         self.len
     }
 }

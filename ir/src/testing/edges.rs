@@ -1,9 +1,9 @@
 //! Values where operations go wrong.
 
-use kjit_ir::{DType, Scalar};
+use crate::{DType, Scalar};
 
 /// Edge values of a dtype.
-pub(super) fn edges(dtype: DType) -> Vec<Scalar> {
+pub fn edges(dtype: DType) -> Vec<Scalar> {
     match dtype {
         DType::Bool => vec![Scalar::bool(false), Scalar::bool(true)],
         DType::F32 => [

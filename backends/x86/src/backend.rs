@@ -1,0 +1,152 @@
+//! The backend: kernels in vector form to callable code, for a tier of instructions.
+
+use crate::convention::Convention;
+use crate::encode::Width;
+use crate::lower::{Lowered, lower};
+use crate::{Features, Target};
+use kjit_code::{Arena, Kernel};
+use kjit_ir::passes::half_as_u16;
+use kjit_ir::target::{Backend, BackendError, CompiledKernel};
+use kjit_ir::{DType, Form, Function};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Which instructions kernels are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Tier {
+    /// 256 bits, masks in vectors: AVX2, FMA, F16C, BMI.
+    Avx2,
+    /// 256 bits with the instructions and masks of AVX-512 (F, DQ, VL, BW).
+    Avx512Half,
+    /// 512 bits.
+    Avx512,
+}
+
+impl Tier {
+    /// All of them.
+    pub const ALL: [Tier; 3] = [Tier::Avx2, Tier::Avx512Half, Tier::Avx512];
+
+    /// What the CPU must have.
+    pub fn features(self) -> Features {
+        match self {
+            Tier::Avx2 => Features::TIER_AVX2,
+            Tier::Avx512Half | Tier::Avx512 => Features::TIER_AVX512,
+        }
+    }
+
+    fn target(self) -> Target {
+        Target {
+            features: self.features(),
+            width: match self {
+                Tier::Avx512 => Width::Z,
+                _ => Width::Y,
+            },
+            convention: Convention::host(),
+        }
+    }
+}
+
+/// The backend for one tier. It takes kernels in vector form; what it does not support is
+/// [`BackendError::Unsupported`], with the reason.
+///
+/// ```
+/// use kjit_ir::passes::vectorize;
+/// use kjit_ir::target::Backend;
+/// use kjit_ir::{Access, ArrayMode, ArrayParam, DType, FunctionBuilder, Opcode};
+/// use kjit_x86::{Tier, X86};
+///
+/// let mut b = FunctionBuilder::new("square");
+/// let array = |name: &str, mode| ArrayParam::new(name, DType::F32, mode, Access::Contiguous);
+/// let x = b.array(array("x", ArrayMode::In));
+/// let y = b.array(array("y", ArrayMode::Out));
+/// let value = b.load(x);
+/// let square = b.binary(Opcode::Mul, value, value);
+/// b.store(y, square);
+/// let kernel = vectorize(&b.ret(&[]));
+/// // On a machine without AVX2 there is none.
+/// if let Ok(backend) = X86::new(Tier::Avx2) {
+///     assert!(backend.compile(&kernel)?.lanes() >= 8);
+/// }
+/// # Ok::<(), kjit_ir::target::BackendError>(())
+/// ```
+#[derive(Debug)]
+pub struct X86 {
+    tier: Tier,
+    arena: Arc<Arena>,
+    /// Vectors an iteration, where a test wants other than the best.
+    pub(crate) copies: Option<usize>,
+}
+
+impl X86 {
+    /// For this machine.
+    ///
+    /// # Errors
+    /// [`BackendError::Unsupported`] when it lacks instructions of the tier.
+    pub fn new(tier: Tier) -> Result<X86, BackendError> {
+        let host = Features::host();
+        if !host.contains(tier.features()) {
+            return Err(BackendError::Unsupported(format!(
+                "this machine lacks instructions of {tier:?}: it has {host:?}"
+            )));
+        }
+        Ok(X86 {
+            tier,
+            arena: Arc::new(Arena::default()),
+            copies: None,
+        })
+    }
+
+    fn lower(&self, kernel: &Function) -> Result<Lowered, BackendError> {
+        lower(&without_half(kernel), self.tier.target(), self.copies)
+    }
+}
+
+/// The kernel with f16 as the bytes that it is after `lower_half`.
+fn without_half(kernel: &Function) -> Cow<'_, Function> {
+    let dtypes = kernel.values.iter().map(|v| v.ty.dtype);
+    let dtypes = dtypes.chain(kernel.arrays.iter().map(|a| a.dtype));
+    let mut dtypes = dtypes.chain(kernel.locals.iter().map(|l| l.dtype));
+    if !dtypes.any(|dtype| dtype == DType::F16) {
+        return Cow::Borrowed(kernel);
+    }
+    let mut bytes = kernel.clone();
+    half_as_u16(&mut bytes);
+    Cow::Owned(bytes)
+}
+
+impl Backend for X86 {
+    fn name(&self) -> &'static str {
+        match self.tier {
+            Tier::Avx2 => "avx2",
+            Tier::Avx512Half => "avx512 at 256 bits",
+            Tier::Avx512 => "avx512",
+        }
+    }
+
+    fn compile(&self, kernel: &Function) -> Result<Arc<dyn CompiledKernel>, BackendError> {
+        let lowered = self.lower(kernel)?;
+        let compiled = lowered.function.compile()?;
+        // SAFETY: the bytes are a function of the kernel ABI, in the convention of this machine, which has the
+        // instructions of the tier; `lower` keeps to what the kernel may access.
+        let code = unsafe { Kernel::publish(&self.arena, &compiled.code.bytes, lowered.lanes)? };
+        Ok(Arc::new(code))
+    }
+
+    fn takes(&self, form: Form) -> bool {
+        form == Form::Vector
+    }
+
+    fn emit(&self, kernel: &Function, stage: &str) -> Option<Result<String, BackendError>> {
+        match stage {
+            "mach" => Some(self.lower(kernel).map(|l| l.function.to_string())),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for X86 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

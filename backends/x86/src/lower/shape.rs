@@ -1,0 +1,264 @@
+//! Choices made once a kernel: lanes, copies, constants in registers; and facts about its values.
+
+use super::table;
+use crate::Target;
+use crate::encode::Width;
+use kjit_ir::analysis::tree::{use_counts, walk};
+use kjit_ir::{Block, DType, Function as Kernel, Inst, Opcode, Value, ValueDef};
+
+/// Bytes of stack that local arrays may take.
+pub(super) const LOCAL_BYTES: usize = 1 << 20;
+/// From so many instructions on, the loop over what is left is the only one.
+const LARGE: usize = 1200;
+/// Copies at most.
+const COPIES: usize = 4;
+
+/// The choices.
+#[derive(Debug)]
+pub(super) struct Shape {
+    /// Lanes of a vector.
+    pub(super) lanes: usize,
+    /// Vectors an iteration.
+    pub(super) copies: usize,
+    /// Is there a loop over whole iterations?
+    pub(super) whole: bool,
+    /// Bytes of a lane of masks between blocks, where masks are vectors.
+    pub(super) mask_lane: u8,
+    /// Constants to keep in registers: bits, and bytes of a lane.
+    pub(super) constants: Vec<(u64, u8)>,
+    /// The instruction that uses a value last, if it is of the block that defines it.
+    pub(super) last_use: Vec<Option<Inst>>,
+    /// Bools whose only use is the condition of an `if`.
+    pub(super) only_tested: Vec<bool>,
+}
+
+impl Shape {
+    /// Looks at a kernel; `copies` if a test wants so many.
+    pub(super) fn new(kernel: &Kernel, target: &Target, copies: Option<usize>) -> Shape {
+        let (mut wide, mut narrow_compares, mut count) = (false, 0_i64, 0);
+        let mut loops = false;
+        walk(kernel, &mut |_, inst| {
+            let data = kernel.inst(inst);
+            count += 1;
+            loops |= data.op == Opcode::Loop;
+            for value in data.results.iter().chain(&data.args) {
+                let ty = kernel.ty(*value);
+                wide |= ty.varying && ty.dtype.size() == 8;
+            }
+            let by = match data.op {
+                Opcode::Select => kernel.ty(data.args[1]),
+                op if table::int_predicate(op).is_some() => kernel.ty(data.args[0]),
+                _ => return,
+            };
+            if by.varying && by.dtype != DType::Bool {
+                narrow_compares += if by.dtype.size() == 8 { -1 } else { 1 };
+            }
+        });
+        let bytes = target.width.bytes();
+        let lanes = if wide { bytes / 8 } else { bytes / 4 };
+        let registers = if target.is_wide() { 32 } else { 16 };
+        let last_use = last_uses(kernel);
+        let live = most_live(kernel, &last_use).max(1);
+        let masks_live = most_masks(kernel, &last_use);
+        let mut chosen = copies.unwrap_or_else(|| {
+            let room = (registers - 4) / live;
+            let masks = 6_usize.checked_div(masks_live).unwrap_or(COPIES);
+            let room = if target.is_wide() {
+                room.min(masks.max(1))
+            } else {
+                room
+            };
+            match room {
+                _ if count > LARGE / 2 => 1,
+                4.. => 4,
+                2..=3 => 2,
+                _ => 1,
+            }
+        });
+        let local: usize = kernel
+            .locals
+            .iter()
+            .map(|l| (l.len as usize).saturating_mul(table::lane(l.dtype).into()))
+            .fold(0, usize::saturating_add);
+        while chosen > 1 && local.saturating_mul(lanes * chosen) > LOCAL_BYTES / 4 {
+            chosen /= 2;
+        }
+        let room = (registers - 4).saturating_sub(live * chosen);
+        Shape {
+            lanes,
+            copies: chosen,
+            whole: count <= LARGE || copies.is_some() || !target.is_wide(),
+            mask_lane: if wide && narrow_compares <= 0 { 8 } else { 4 },
+            constants: constants(kernel, room, lanes * 8 > bytes && target.width == Width::Y),
+            last_use,
+            only_tested: only_tested(kernel),
+        }
+    }
+}
+
+/// The constants of varying operations, those used most first, as many as there is room for.
+fn constants(kernel: &Kernel, room: usize, _narrow: bool) -> Vec<(u64, u8)> {
+    let mut found: Vec<((u64, u8), u32)> = Vec::new();
+    walk(kernel, &mut |_, inst| {
+        let data = kernel.inst(inst);
+        if matches!(
+            data.op,
+            Opcode::Splat | Opcode::CoreLoad | Opcode::LocalLoad
+        ) {
+            return;
+        }
+        if !data.results.iter().any(|r| kernel.ty(*r).varying) {
+            return;
+        }
+        // Shifts by a constant take an immediate.
+        let shift = matches!(data.op, Opcode::Shl | Opcode::Shr);
+        for arg in data.args.iter().take(if shift { 1 } else { 3 }) {
+            let Some(scalar) = kernel.as_const(*arg) else {
+                continue;
+            };
+            let super::A::C(bits, lane) = table::constant(scalar) else {
+                continue;
+            };
+            if scalar.dtype() == DType::Bool {
+                continue;
+            }
+            match found.iter_mut().find(|(known, _)| *known == (bits, lane)) {
+                Some((_, uses)) => *uses += 1,
+                None => found.push(((bits, lane), 1)),
+            }
+        }
+    });
+    found.sort_by_key(|(_, uses)| std::cmp::Reverse(*uses));
+    found.truncate(room);
+    found.into_iter().map(|(known, _)| known).collect()
+}
+
+/// The block that defines each value, and the block and owner of each instruction's block.
+struct Places {
+    of_value: Vec<Option<Block>>,
+    /// The instruction that owns a block, and the block that it stands in.
+    owner: Vec<Option<(Inst, Block)>>,
+}
+
+impl Places {
+    fn new(kernel: &Kernel) -> Places {
+        let mut places = Places {
+            of_value: vec![None; kernel.values.len()],
+            owner: vec![None; kernel.blocks.len()],
+        };
+        walk(kernel, &mut |block, inst| {
+            let data = kernel.inst(inst);
+            for result in &data.results {
+                places.of_value[result.index()] = Some(block);
+            }
+            for inner in &data.blocks {
+                places.owner[inner.index()] = Some((inst, block));
+                for param in &kernel.block(*inner).params {
+                    places.of_value[param.index()] = Some(*inner);
+                }
+            }
+        });
+        places
+    }
+}
+
+/// For each value the instruction of its own block that uses it last, or in which it is used last.
+fn last_uses(kernel: &Kernel) -> Vec<Option<Inst>> {
+    let places = Places::new(kernel);
+    let mut last = vec![None; kernel.values.len()];
+    walk(kernel, &mut |block, inst| {
+        for arg in &kernel.inst(inst).args {
+            // Climb to the block that defines it.
+            let (mut at, mut user) = (block, inst);
+            while places.of_value[arg.index()] != Some(at) {
+                let Some((owner, outer)) = places.owner[at.index()] else {
+                    break;
+                };
+                (at, user) = (outer, owner);
+            }
+            last[arg.index()] = Some(user);
+        }
+    });
+    last
+}
+
+/// An estimate of the vectors of one copy that are alive at once, of values defined in one block and those around.
+fn most_live(kernel: &Kernel, last: &[Option<Inst>]) -> usize {
+    let counts = |value: Value| {
+        let ty = kernel.ty(value);
+        ty.varying && ty.dtype != DType::Bool && kernel.as_const(value).is_none()
+    };
+    live_in(kernel, kernel.entry, last, &counts)
+}
+
+/// As [`most_live`], of masks.
+fn most_masks(kernel: &Kernel, last: &[Option<Inst>]) -> usize {
+    let counts = |value: Value| {
+        let ty = kernel.ty(value);
+        ty.varying && ty.dtype == DType::Bool && kernel.as_const(value).is_none()
+    };
+    live_in(kernel, kernel.entry, last, &counts)
+}
+
+fn live_in(
+    kernel: &Kernel,
+    block: Block,
+    last: &[Option<Inst>],
+    counts: &impl Fn(Value) -> bool,
+) -> usize {
+    let params = &kernel.block(block).params;
+    let mut live = params.iter().filter(|p| counts(**p)).count();
+    let mut most = live;
+    for &inst in &kernel.block(block).insts {
+        let data = kernel.inst(inst);
+        let inner = data.blocks.iter();
+        let inner = inner.map(|b| live_in(kernel, *b, last, counts)).max();
+        most = most.max(live + inner.unwrap_or(0));
+        let mut seen: Vec<Value> = Vec::new();
+        for &arg in &data.args {
+            let here = matches!(kernel.def(arg), ValueDef::Result(..) | ValueDef::Param(..));
+            if here && counts(arg) && last[arg.index()] == Some(inst) && !seen.contains(&arg) {
+                seen.push(arg);
+                live = live.saturating_sub(1);
+            }
+        }
+        live += data.results.iter().filter(|r| counts(**r)).count();
+        most = most.max(live);
+    }
+    most
+}
+
+/// Bools that one `if` tests, and nothing else uses.
+fn only_tested(kernel: &Kernel) -> Vec<bool> {
+    let uses = use_counts(kernel);
+    let mut tested = vec![false; kernel.values.len()];
+    walk(kernel, &mut |_, inst| {
+        let data = kernel.inst(inst);
+        if data.op == Opcode::If {
+            let condition = data.args[0];
+            tested[condition.index()] = uses[condition.index()] == 1;
+        }
+    });
+    tested
+}
+
+/// In how many loops each value is defined.
+pub(super) fn loop_depths(kernel: &Kernel) -> Vec<u32> {
+    let mut depths = vec![0; kernel.values.len()];
+    let mut pending: Vec<(Block, u32)> = vec![(kernel.entry, 0)];
+    while let Some((block, depth)) = pending.pop() {
+        let data = kernel.block(block);
+        for param in &data.params {
+            depths[param.index()] = depth;
+        }
+        for &inst in &data.insts {
+            let data = kernel.inst(inst);
+            for result in &data.results {
+                depths[result.index()] = depth;
+            }
+            let inner = depth + u32::from(data.op == Opcode::Loop);
+            pending.extend(data.blocks.iter().map(|block| (*block, inner)));
+        }
+    }
+    depths
+}
