@@ -7,7 +7,7 @@ mod common;
 
 use common::quantile;
 use kjit_driver::{
-    CompileOptions, CpuCode, KernelSpec, Program, Source, compile_cpu, scalar_kernel,
+    CompileOptions, CpuCode, Isa, KernelSpec, Program, Source, compile_cpu, scalar_kernel,
 };
 use kjit_ir::{Access, DType};
 use std::time::Instant;
@@ -76,7 +76,7 @@ fn compile(name: &str, text: &str, dtype: DType) -> [f64; 3] {
     let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).expect("a kernel");
     let lowered = start.elapsed();
     let access = vec![Access::Contiguous; kernel.arrays.len()];
-    let code = compile_cpu(&kernel, &access, CpuCode::Vector).expect("code");
+    let code = compile_cpu(&kernel, &access, CpuCode::Vector(Isa::preferred())).expect("code");
     let compiled = start.elapsed();
     assert!(code.code_size() > 0);
     [checked, lowered - checked, compiled - lowered].map(|d| d.as_secs_f64() * 1e6)

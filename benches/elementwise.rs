@@ -11,7 +11,7 @@ mod hand;
 
 use common::{Contender, compare, geometric_mean, wanted};
 use kjit::{
-    Access, Array, CompileOptions, CpuCode, DType, Engine, EngineOptions, KernelSpec, Program,
+    Access, Array, CompileOptions, CpuCode, DType, Engine, EngineOptions, Isa, KernelSpec, Program,
     Source,
 };
 use kjit_driver::{compile_cpu, scalar_kernel};
@@ -208,7 +208,7 @@ fn bare_kernel(
     access.push(Access::Contiguous);
     args.push(out.bytes_mut().expect("an array on the host").as_mut_ptr());
     steps.push(out.dtype().size() as isize);
-    let code = compile_cpu(&kernel, &access, CpuCode::Vector).expect("code");
+    let code = compile_cpu(&kernel, &access, CpuCode::Vector(Isa::preferred())).expect("code");
     assert_eq!(n % code.lanes(), 0);
     let inputs = inputs.to_vec();
     let (dims, status) = (n as isize, KernelStatus::default());

@@ -2,7 +2,7 @@
 
 use crate::report::{Failure, Outcome};
 use clap::{Args, ValueEnum};
-use kjit::{Engine, EngineOptions, FpeMode, Schedule, Target};
+use kjit::{Engine, EngineOptions, FpeMode, Isa, Schedule, Target};
 use std::io::Write;
 
 /// Where and how to run.
@@ -20,6 +20,20 @@ pub struct EngineArgs {
     /// Allow contraction, reassociation and approximate arithmetic
     #[arg(long)]
     pub fast: bool,
+    /// Vector instructions to make code of (default: what KJIT_ISA names, or what is best tested)
+    #[arg(long, value_enum)]
+    pub isa: Option<IsaArg>,
+}
+
+/// `--isa`
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IsaArg {
+    /// 128 bits
+    Sse,
+    /// 256 bits
+    Avx2,
+    /// 512 bits
+    Avx512,
 }
 
 /// `--target`
@@ -95,6 +109,11 @@ impl EngineArgs {
             },
             fast: self.fast,
             interp: self.target == TargetArg::Interp,
+            isa: self.isa.map(|isa| match isa {
+                IsaArg::Sse => Isa::Sse,
+                IsaArg::Avx2 => Isa::Avx2,
+                IsaArg::Avx512 => Isa::Avx512,
+            }),
             scalar: self.target == TargetArg::Scalar,
             fpe: match fpe {
                 None => FpeMode::Ignore,

@@ -1,6 +1,7 @@
 //! Dumps of every stage, for people to read: `kjit emit --stage ..`.
 
-use crate::pipeline::{cranelift, lowered, specialize};
+use crate::isa::cranelift;
+use crate::pipeline::{lowered, specialize};
 use crate::{CompileError, CompileOptions, KernelSpec, Program};
 use kjit_frontend::{Diagnostic, Source};
 use kjit_ir::target::{Backend, BackendError};

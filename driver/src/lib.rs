@@ -5,7 +5,7 @@
 //! top to bottom in `pipeline.rs`. Every stage can be looked at with [`emit`].
 //!
 //! ```
-//! use kjit_driver::{compile_cpu, scalar_kernel, CompileOptions, CpuCode, KernelSpec, Program};
+//! use kjit_driver::{compile_cpu, scalar_kernel, CompileOptions, CpuCode, Isa, KernelSpec, Program};
 //! use kjit_ir::{Access, DType};
 //!
 //! let program = Program::compile(kjit_driver::Source::new(
@@ -15,16 +15,18 @@
 //! .unwrap();
 //! let spec = KernelSpec::Ufunc { name: "double".into(), generics: vec![DType::F32], masked: false };
 //! let kernel = scalar_kernel(&program, &spec, CompileOptions::default()).unwrap();
-//! let code = compile_cpu(&kernel, &[Access::Contiguous; 2], CpuCode::Vector).unwrap();
+//! let code = compile_cpu(&kernel, &[Access::Contiguous; 2], CpuCode::Vector(Isa::Sse)).unwrap();
 //! assert!(code.lanes() >= 4);
 //! ```
 
 pub mod emit;
 mod error;
+mod isa;
 mod pipeline;
 mod program;
 
 pub use error::CompileError;
+pub use isa::Isa;
 pub use kjit_frontend::{
     Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
 };

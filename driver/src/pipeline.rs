@@ -2,12 +2,12 @@
 //! `check (lex, parse, resolve, infer) -> instantiate and lower -> optimize -> lower_numbers -> [vectorize]
 //! -> compile`.
 
-use crate::{CompileError, Program};
-use kjit_cranelift::Cranelift;
+use crate::isa::cranelift;
+use crate::{CompileError, Isa, Program};
 use kjit_interp::Interp;
 use kjit_ir::target::{Backend, BackendError, CompiledKernel};
 use kjit_ir::{Access, DType, Form, FuncRef, Function, FusedExpr, Module, passes};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What a kernel computes, without layouts or targets.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,8 +41,9 @@ pub enum CpuCode {
     Interp,
     /// Scalar machine code.
     Scalar,
-    /// Vector machine code, as wide as the backend makes it.
-    Vector,
+    /// Vector machine code of these instructions. What they do not support becomes 128-bit code: the answers are the
+    /// same.
+    Vector(Isa),
 }
 
 /// Front end and optimiser: one kernel as scalar IR, every array strided, in dtypes that backends know (a
@@ -112,7 +113,15 @@ pub fn compile_cpu(
     match code {
         CpuCode::Interp => Ok(Interp::default().compile(&kernel)?),
         CpuCode::Scalar => Ok(cranelift()?.compile(&kernel)?),
-        CpuCode::Vector => Ok(cranelift()?.compile(&passes::vectorize(&kernel))?),
+        CpuCode::Vector(isa) => {
+            let vector = passes::vectorize(&kernel);
+            match isa.backend()?.compile(&vector) {
+                Err(BackendError::Unsupported(_)) if isa != Isa::Sse => {
+                    Ok(cranelift()?.compile(&vector)?)
+                }
+                compiled => Ok(compiled?),
+            }
+        }
     }
 }
 
@@ -173,13 +182,4 @@ pub(crate) fn specialize(kernel: &Function, access: &[Access]) -> Result<Functio
         param.access = *access;
     }
     Ok(kernel)
-}
-
-/// The machine-code backend of this process.
-pub(crate) fn cranelift() -> Result<&'static Cranelift, BackendError> {
-    static BACKEND: OnceLock<Result<Cranelift, BackendError>> = OnceLock::new();
-    BACKEND
-        .get_or_init(Cranelift::new)
-        .as_ref()
-        .map_err(Clone::clone)
 }

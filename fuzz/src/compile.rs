@@ -4,7 +4,7 @@ use crate::arrays;
 use crate::program::random_program;
 use crate::rng::Rng;
 use kjit::{
-    Array, DType, Engine, EngineOptions, KernelSpec, Program, Scalar, Schedule, Source, Target,
+    Array, DType, Engine, EngineOptions, Isa, KernelSpec, Program, Scalar, Schedule, Source, Target,
 };
 
 /// The engines that a case compares.
@@ -28,7 +28,13 @@ impl Engines {
                     ..options()
                 })?,
             ),
-            ("vector", Engine::new(options())?),
+            (
+                "vector",
+                Engine::new(EngineOptions {
+                    isa: Some(Isa::Sse),
+                    ..options()
+                })?,
+            ),
             (
                 "parallel",
                 Engine::new(EngineOptions {
@@ -39,6 +45,15 @@ impl Engines {
                 })?,
             ),
         ];
+        for isa in [Isa::Avx2, Isa::Avx512] {
+            if isa.is_available() {
+                let isa = Some(isa);
+                others.push((
+                    isa.map_or("", Isa::name),
+                    Engine::new(EngineOptions { isa, ..options() })?,
+                ));
+            }
+        }
         if gpu {
             others.push((
                 "gpu",

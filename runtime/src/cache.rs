@@ -134,7 +134,9 @@ impl Kernel {
         let start = Instant::now();
         let compiled = match compile_cpu(&self.function, access, code) {
             // The scalar code of the same backend gives the same answer.
-            Err(CompileError::Backend(BackendError::Unsupported(_))) if code == CpuCode::Vector => {
+            Err(CompileError::Backend(BackendError::Unsupported(_)))
+                if matches!(code, CpuCode::Vector(_)) =>
+            {
                 compile_cpu(&self.function, access, CpuCode::Scalar)
             }
             other => other,
@@ -352,6 +354,9 @@ mod tests {
         }
         assert_eq!(held.function.name, kernel("f").unwrap().function.name);
         let access = [Access::Contiguous; 2];
-        assert!(held.code(&access, CpuCode::Vector, &stats).is_ok());
+        assert!(
+            held.code(&access, CpuCode::Vector(Isa::Sse), &stats)
+                .is_ok()
+        );
     }
 }

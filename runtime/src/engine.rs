@@ -10,8 +10,8 @@ use crate::nest::{Few, Order};
 use crate::reduce::{self, Source, result_dtype};
 use crate::schedule::{Progress, Scheduler};
 use crate::stats::SharedStats;
-use crate::{Array, Casting, CompileOptions, KernelSpec, Program, Result, Stats};
-use kjit_driver::CpuCode;
+use crate::{Array, Casting, CompileOptions, KernelSpec, Program, Result, RuntimeError, Stats};
+use kjit_driver::{CpuCode, Isa};
 use kjit_ir::{DType, FusedOp, Scalar};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,6 +57,8 @@ pub struct EngineOptions {
     pub fast: bool,
     /// Interpret kernels instead of compiling them: the oracle.
     pub interp: bool,
+    /// Vector instructions to make code of; by default what `KJIT_ISA` names, or else [`Isa::preferred`].
+    pub isa: Option<Isa>,
     /// Make scalar machine code only.
     pub scalar: bool,
     /// What becomes of status flags: divisions by zero, invalid operations, overflows.
@@ -98,7 +100,30 @@ pub struct Engine {
     pub(crate) scheduler: Scheduler,
     pub(crate) stats: SharedStats,
     pub(crate) warnings: Mutex<Vec<String>>,
+    isa: Isa,
     number: u64,
+}
+
+/// The instructions asked for, if this machine has them.
+fn isa(wanted: Option<Isa>) -> Result<Isa> {
+    let isa = match (wanted, std::env::var("KJIT_ISA")) {
+        (Some(isa), _) => isa,
+        (None, Ok(name)) if !name.is_empty() => Isa::from_name(&name).ok_or_else(|| {
+            let names = Isa::ALL.map(Isa::name).join(", ");
+            RuntimeError::value(format!("KJIT_ISA is `{name}`"))
+                .help(format!("it names vector instructions: {names}"))
+        })?,
+        _ => Isa::preferred(),
+    };
+    if isa.is_available() {
+        return Ok(isa);
+    }
+    let others = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    let others: Vec<&str> = others.map(Isa::name).collect();
+    Err(
+        RuntimeError::device(format!("this machine has no {} instructions", isa.name()))
+            .help(format!("it has {}", others.join(", "))),
+    )
 }
 
 /// Engines made so far.
@@ -116,7 +141,9 @@ impl Engine {
         if options.target == Target::Gpu {
             gpu::check()?;
         }
+        let isa = isa(options.isa)?;
         Ok(Engine {
+            isa,
             options,
             cache: KernelCache::default(),
             scheduler,
@@ -146,7 +173,8 @@ impl Engine {
         let code = match self.code() {
             CpuCode::Interp => ", interpreted",
             CpuCode::Scalar => ", scalar code",
-            CpuCode::Vector => "",
+            CpuCode::Vector(Isa::Sse) => "",
+            CpuCode::Vector(isa) => &format!(", {}", isa.name()),
         };
         match self.options.target {
             Target::Cpu => format!("cpu (1 thread{code})"),
@@ -331,7 +359,7 @@ impl Engine {
         } else if self.options.scalar {
             CpuCode::Scalar
         } else {
-            CpuCode::Vector
+            CpuCode::Vector(self.isa)
         }
     }
 
@@ -340,7 +368,8 @@ impl Engine {
         let times = match self.code() {
             CpuCode::Interp => 50.0,
             CpuCode::Scalar => 1.0,
-            CpuCode::Vector => 0.4,
+            CpuCode::Vector(Isa::Sse) => 0.4,
+            CpuCode::Vector(_) => 0.2,
         };
         kernel.ns_per_element * times
     }

@@ -28,6 +28,7 @@ struct Tail([MaybeUninit<u8>; TAIL_BYTES]);
 /// happened.
 pub(crate) fn run<'a>(
     kernel: &Kernel,
+    code: CpuCode,
     mut inputs: impl Iterator<Item = Input<'a>>,
     out: &mut Array,
     stats: &SharedStats,
@@ -85,7 +86,7 @@ pub(crate) fn run<'a>(
         args.push(arg);
         steps.push(step);
     }
-    let code = match kernel.code(&access, CpuCode::Vector, stats) {
+    let code = match kernel.code(&access, code, stats) {
         Ok(code) => code,
         Err(error) => return Some(Err(error)),
     };

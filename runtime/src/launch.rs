@@ -142,10 +142,11 @@ impl Engine {
         out: &mut Array,
     ) -> Option<Result<()>> {
         let small = Scheduler::is_small(out.size(), self.ns_per_element(kernel));
-        if !small || self.options.target == Target::Gpu || self.code() != CpuCode::Vector {
+        let vector = matches!(self.code(), CpuCode::Vector(_));
+        if !small || self.options.target == Target::Gpu || !vector {
             return None;
         }
-        flat::run(kernel, inputs, out, &self.stats)
+        flat::run(kernel, self.code(), inputs, out, &self.stats)
     }
 
     /// Runs a kernel over inputs that broadcast to `shape`. Outputs that could not be written in place

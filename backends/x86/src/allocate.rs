@@ -47,6 +47,7 @@ impl Body {
     /// Finishes a function.
     pub(crate) fn new(mut function: Function) -> Result<Body, BackendError> {
         function.result()?;
+        function.place_cold();
         split_edges(&mut function)?;
         let order = reachable(&function);
         let mut numbers = vec![None; function.blocks.len()];

@@ -43,7 +43,7 @@ impl Display for Addr {
 
 impl Display for Function {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        for block in &self.order {
+        for block in self.all_blocks() {
             let data = &self.blocks[block.0 as usize];
             write!(f, "{block}")?;
             list(f, "(", &data.params, ")")?;

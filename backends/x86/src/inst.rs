@@ -263,6 +263,9 @@ pub struct Function {
     pub(crate) blocks: Vec<BlockData>,
     /// Blocks in the order of the code.
     pub(crate) order: Vec<BlockId>,
+    /// Blocks that come behind these.
+    cold: Vec<BlockId>,
+    is_cold: bool,
     pub(crate) args: Vec<Arg>,
     pub(crate) vregs: usize,
     pub(crate) constants: Vec<Box<[u8]>>,
@@ -280,6 +283,8 @@ impl Function {
             target,
             blocks: Vec::new(),
             order: Vec::new(),
+            cold: Vec::new(),
+            is_cold: false,
             args: Vec::new(),
             vregs: 0,
             constants: Vec::new(),
@@ -355,12 +360,30 @@ impl Function {
 
     /// Code goes to this block from now on; it comes next in the order of the code.
     pub fn start(&mut self, block: BlockId) {
-        if self.order.contains(&block) {
+        if self.order.contains(&block) || self.cold.contains(&block) {
             self.wrong(|| format!("{block:?} is started twice"));
             return;
         }
-        self.order.push(block);
+        match self.is_cold {
+            true => self.cold.push(block),
+            false => self.order.push(block),
+        }
         self.current = Some(block);
+    }
+
+    /// Blocks started from now on are seldom reached (or are not): they come behind all others. Gives what held before.
+    pub fn set_cold(&mut self, cold: bool) -> bool {
+        std::mem::replace(&mut self.is_cold, cold)
+    }
+
+    /// The blocks in the order of the code.
+    pub(crate) fn all_blocks(&self) -> impl Iterator<Item = &BlockId> {
+        self.order.iter().chain(&self.cold)
+    }
+
+    /// Puts the blocks that are seldom reached where they belong.
+    pub(crate) fn place_cold(&mut self) {
+        self.order.append(&mut self.cold);
     }
 
     /// The block starts at a multiple of so many bytes (a power of two up to 64): for heads of loops.

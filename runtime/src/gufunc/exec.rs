@@ -153,7 +153,7 @@ impl CoreRun<'_> {
         let code_kind = engine.code();
         let code = kernel.code(&access, code_kind, &engine.stats)?;
         let lanes = code.lanes().max(1);
-        let tail = if code_kind == CpuCode::Vector && lanes > 1 {
+        let tail = if matches!(code_kind, CpuCode::Vector(_)) && lanes > 1 {
             kernel.code(&access, CpuCode::Scalar, &engine.stats)?
         } else {
             code

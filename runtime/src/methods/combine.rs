@@ -229,9 +229,10 @@ impl Compiled {
             ns: engine.ns_per_element(kernel),
         };
         // Parts of complex numbers are two elements apart: such kernels run as scalar code.
-        if engine.code() == CpuCode::Vector && combine.params.len() == argument {
-            let lanes = combine.code(Access::Contiguous, CpuCode::Vector)?.lanes();
-            combine.vector = Some((CpuCode::Vector, lanes.max(1)));
+        let vector = engine.code();
+        if matches!(vector, CpuCode::Vector(_)) && combine.params.len() == argument {
+            let lanes = combine.code(Access::Contiguous, vector)?.lanes();
+            combine.vector = Some((vector, lanes.max(1)));
         }
         combine.code(Access::Strided, scalar)?;
         engine.stats.add(&combine.stats.get());

@@ -4,6 +4,7 @@ use super::{Lower, Val};
 use crate::encode::{Cc, Op, Width};
 use crate::{Addr, BlockId, Input, VReg};
 use kjit_ir::abi::KernelStatus;
+use kjit_ir::analysis::effects::is_rare;
 use kjit_ir::{Block, DType, Inst, Opcode, TrapRef, Type, Value, ValueDef};
 
 /// Where values go that an arm yields or a loop breaks with.
@@ -131,9 +132,14 @@ impl Lower<'_> {
         let cc = self.test(data.args[0]);
         self.f.branch(cc, (then, &[]), (other, &[]));
         self.yields.push(after.clone());
-        for (block, arm) in [then, other].into_iter().zip(&data.blocks) {
+        let rare = is_rare(self.kernel, data.args[0]);
+        for (n, (block, arm)) in [then, other].into_iter().zip(&data.blocks).enumerate() {
+            let cold = (rare && n == 0).then(|| self.f.set_cold(true));
             self.f.start(block);
             self.block(*arm);
+            if let Some(before) = cold {
+                self.f.set_cold(before);
+            }
         }
         self.yields.pop();
         self.f.start(after.block);
@@ -183,6 +189,7 @@ impl Lower<'_> {
         let (after, _) = self.f.block(&[]);
         let cc = self.some(&bad, lane);
         self.f.branch(cc, (report, &[]), (after, &[]));
+        let before = self.f.set_cold(true);
         self.f.start(report);
         let number = self.op(
             Op::MovImm32,
@@ -193,6 +200,7 @@ impl Lower<'_> {
         let to = Addr::base(self.status, offset);
         self.op(Op::MovStore, Width::D, &[to.into(), number.into()]);
         self.f.jump(after, &[]);
+        self.f.set_cold(before);
         self.f.start(after);
     }
 }
