@@ -1,6 +1,6 @@
 //! Backends to run on, values in text, and expectations that can be blessed.
 
-use kjit::{Array, DType, Engine, EngineOptions, Scalar, Schedule, Target};
+use kjit::{Array, DType, Engine, EngineOptions, Isa, Scalar, Schedule, Target};
 use std::path::{Path, PathBuf};
 
 /// A path of the repository.
@@ -37,7 +37,15 @@ pub fn engines_of(fast: bool) -> Vec<(&'static str, Engine)> {
         ..options()
     };
     let engine = |options| Engine::new(options).unwrap_or_else(|e| panic!("no engine: {e}"));
-    vec![
+    let wide = [Isa::Avx2, Isa::Avx512].into_iter();
+    let wide = wide.filter(|isa| isa.is_available()).map(|isa| {
+        let isa_only = EngineOptions {
+            isa: Some(isa),
+            ..options()
+        };
+        (isa.name(), engine(isa_only))
+    });
+    let mut all = vec![
         (
             "interp",
             engine(EngineOptions {
@@ -52,7 +60,13 @@ pub fn engines_of(fast: bool) -> Vec<(&'static str, Engine)> {
                 ..options()
             }),
         ),
-        ("vector", engine(options())),
+        (
+            "vector",
+            engine(EngineOptions {
+                isa: Some(Isa::Sse),
+                ..options()
+            }),
+        ),
         ("parallel", engine(parallel)),
         (
             "gpu",
@@ -61,7 +75,9 @@ pub fn engines_of(fast: bool) -> Vec<(&'static str, Engine)> {
                 ..options()
             }),
         ),
-    ]
+    ];
+    all.extend(wide);
+    all
 }
 
 /// An array written as `[1, -2.5, nan]: f32` or `7: u8`.

@@ -1,14 +1,17 @@
-//! AVX2 and AVX-512 machine code: an encoder, and functions of machine instructions over virtual registers.
+//! AVX2 and AVX-512 machine code: the backend for vectors of 256 and 512 bits, [`X86`].
 //!
-//! This is the machine half of a backend for vectors of 256 and 512 bits. What is there:
+//! What it is made of, each part of use by itself:
 //!
+//! - `lower`: kernels in vector form to functions of machine instructions;
 //! - [`encode`]: one table of all instructions, an assembler with labels and constants;
 //! - [`Function`]: machine instructions over virtual registers, with their builder; [`Function::compile`] allocates
 //!   registers (regalloc2; its checker runs in debug builds) and emits bytes;
 //! - [`convention`]: System V and Windows calls; [`Features`]: what a CPU has.
 //!
-//! What is not: nothing lowers kernels of the IR to these functions yet, so the pipeline does not use the crate. Code
-//! for Windows was encoded but never run.
+//! What a kernel needs and the backend does not support is an error with its reason
+//! ([`Unsupported`](kjit_ir::target::BackendError::Unsupported)): kernels in scalar form, and outputs of one element for all. Divisions of
+//! 64-bit integers, and with AVX2 conversions between these and floats, are calls of functions that go lane by lane.
+//! Code for Windows was encoded but never run.
 //!
 //! A function that adds 1 to every float of an array whose length is a multiple of 8:
 //!

@@ -278,10 +278,10 @@ impl Lower<'_> {
             dtype
         };
         let mut regs = Copies::new();
-        for n in 0..count {
+        for (n, place) in places.iter().enumerate().take(count) {
             let mask = masks.as_ref().map(|m| (*m.get(n).unwrap_or(&m[0]), lane));
             let mask = if same { mask } else { self.existing(mask) };
-            regs.push(self.read(raw, &places[n], mask));
+            regs.push(self.read(raw, place, mask));
         }
         if dtype != DType::Bool {
             return Val::Lanes(regs);

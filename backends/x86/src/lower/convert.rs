@@ -90,9 +90,9 @@ impl Lower<'_> {
         // `vmaxps` gives its second operand for a NaN: unsigned numbers start from 0.
         if to.is_unsigned_int() {
             let a = self.v(max, lane, &[a.into(), bits(0.0)]);
-            return self.to_unsigned(a, from, to);
+            return self.unsigned_of(a, from, to);
         }
-        let number = self.compare_floats(table::ORDERED, lane, a.into(), a.into());
+        let number = self.compare_floats(table::ORDERED, lane, [a.into(); 2], None);
         if to.size() < 4 || (wide && to.size() == 4) {
             // All bounds are floats.
             let (low, high) = table::int_range(to);
@@ -107,7 +107,7 @@ impl Lower<'_> {
         }
         // What is out of range becomes MIN; that is turned over where it should be MAX.
         let limit = bits((to.bits() as f64 - 1.0).exp2());
-        let over = self.compare_floats(29, lane, a.into(), limit);
+        let over = self.compare_floats(29, lane, [a.into(), limit], None);
         if !self.masks {
             let value = self.v(Op::Vcvttps2dq, 4, &[a.into()]);
             let value = self.v(Op::Vpxord, 4, &[value.into(), over.into()]);
@@ -124,7 +124,7 @@ impl Lower<'_> {
     }
 
     /// To an unsigned integer, from a number that is not negative.
-    fn to_unsigned(&mut self, a: VReg, from: DType, to: DType) -> VReg {
+    fn unsigned_of(&mut self, a: VReg, from: DType, to: DType) -> VReg {
         let wide = from == DType::F64;
         if to.size() < 4 {
             let (_, high) = table::int_range(to);
@@ -159,8 +159,8 @@ impl Lower<'_> {
                 let rest = self.v(Op::Vsubps, 4, &[a.into(), half]);
                 let high = self.v(Op::Vcvttps2dq, 4, &[rest.into()]);
                 let high = self.flip_sign(high.into(), 4);
-                let upper = self.compare_floats(29, 4, a.into(), half);
-                let over = self.compare_floats(29, 4, a.into(), all);
+                let upper = self.compare_floats(29, 4, [a.into(), half], None);
+                let over = self.compare_floats(29, 4, [a.into(), all], None);
                 let value = self.blend(upper, high.into(), low.into(), 4);
                 self.v(Op::Vpord, 4, &[value.into(), over.into()])
             }

@@ -222,11 +222,18 @@ impl Lower<'_> {
     /// The lanes that are not zero, and the size of the mask's lanes.
     pub(super) fn nonzero(&mut self, a: A, dtype: DType) -> (VReg, u8) {
         let zero = A::C(0, table::lane(dtype));
-        self.compare(Opcode::Ne, table::computed(dtype), a, zero)
+        self.compare(Opcode::Ne, table::computed(dtype), [a, zero], None)
     }
 
-    /// A compare of lanes: the mask, and the size of its lanes.
-    pub(super) fn compare(&mut self, op: Opcode, dtype: DType, a: A, b: A) -> (VReg, u8) {
+    /// A compare of lanes: the mask, and the size of its lanes. With mask registers it may be `under` another mask,
+    /// whose lanes it leaves out where that is not set.
+    pub(super) fn compare(
+        &mut self,
+        op: Opcode,
+        dtype: DType,
+        [a, b]: [A; 2],
+        under: Option<VReg>,
+    ) -> (VReg, u8) {
         let lane = table::lane(dtype);
         let predicate = match dtype.is_float() {
             true => table::float_predicate(op),
@@ -237,25 +244,44 @@ impl Lower<'_> {
             return (self.mask_const(false, lane), lane);
         };
         let mask = match dtype.is_float() {
-            true => self.compare_floats(predicate, lane, a, b),
-            false => self.compare_ints(op, predicate, dtype, a, b),
+            true => self.compare_floats(predicate, lane, [a, b], under),
+            false => self.compare_ints(op, predicate, dtype, [a, b], under),
         };
         (mask, lane)
     }
 
     /// A compare of floats by predicate.
-    pub(super) fn compare_floats(&mut self, predicate: i64, lane: u8, a: A, b: A) -> VReg {
+    pub(super) fn compare_floats(
+        &mut self,
+        predicate: i64,
+        lane: u8,
+        [a, b]: [A; 2],
+        under: Option<VReg>,
+    ) -> VReg {
         let op = match (self.masks, lane) {
             (true, 4) => Op::VcmppsK,
             (true, _) => Op::VcmppdK,
             (false, 4) => Op::Vcmpps,
             (false, _) => Op::Vcmppd,
         };
-        let a = self.reg(a);
-        self.v(op, lane, &[a.into(), b, A::I(predicate)])
+        self.masked_compare(op, lane, &[a, b, A::I(predicate)], under)
     }
 
-    fn compare_ints(&mut self, op: Opcode, predicate: i64, dtype: DType, a: A, b: A) -> VReg {
+    fn masked_compare(&mut self, op: Op, lane: u8, inputs: &[A; 3], under: Option<VReg>) -> VReg {
+        let extra = under.map_or(Extra::NONE, Extra::masked);
+        let a = self.reg(inputs[0]);
+        let width = self.width(lane);
+        self.v_with(op, width, extra, &[a.into(), inputs[1], inputs[2]])
+    }
+
+    fn compare_ints(
+        &mut self,
+        op: Opcode,
+        predicate: i64,
+        dtype: DType,
+        [a, b]: [A; 2],
+        under: Option<VReg>,
+    ) -> VReg {
         let lane = table::lane(dtype);
         let unsigned = dtype.is_unsigned_int();
         if self.masks {
@@ -265,8 +291,7 @@ impl Lower<'_> {
                 (_, false) => Op::VpcmpqK,
                 (_, true) => Op::VpcmpuqK,
             };
-            let a = self.reg(a);
-            return self.v(op, lane, &[a.into(), b, A::I(predicate)]);
+            return self.masked_compare(op, lane, &[a, b, A::I(predicate)], under);
         }
         let (equal, greater) = match lane {
             4 => (Op::Vpcmpeqd, Op::Vpcmpgtd),

@@ -398,6 +398,14 @@ impl Lower<'_> {
         let ty = kernel.ty(data.results[0]);
         // The arms, not the condition, say what a select works on.
         let from = kernel.ty(args[args.len() - 1]).dtype;
+        if self.shape.folded[data.results[0].index()] {
+            return None;
+        }
+        if op == Opcode::And
+            && let Some(place) = args.iter().position(|a| self.shape.folded[a.index()])
+        {
+            return Some(self.compare_under(args[place], args[1 - place]));
+        }
         if op == Opcode::Rare || (op == Opcode::Cast && to == Some(from)) {
             return Some(self.vals[args[0].index()].clone());
         }
@@ -457,6 +465,38 @@ impl Lower<'_> {
             (DType::Bool, false) => Val::Int(self.first_bit(results[0], lane)),
             _ => Val::Lanes(results),
         })
+    }
+
+    /// A compare that was put off, in the lanes of a mask.
+    fn compare_under(&mut self, compare: Value, under: Value) -> Val {
+        let kernel = self.kernel;
+        let kjit_ir::ValueDef::Result(inst, _) = kernel.def(compare) else {
+            self.refuse("a compare that is none");
+            return Val::None;
+        };
+        let data = kernel.inst(inst);
+        let dtype = table::computed(kernel.ty(data.args[0]).dtype);
+        let masks = self.mask(under, 4);
+        let lists: [Copies; 2] = [0, 1].map(|n| match kernel.as_const(data.args[n]) {
+            Some(_) => smallvec![],
+            None => self.numbers(data.args[n]),
+        });
+        let count = masks.len().max(lists[0].len()).max(lists[1].len());
+        let results = (0..count).map(|copy| {
+            let given = [0, 1].map(|n| {
+                let list = &lists[n];
+                match (
+                    list.get(copy).or(list.first()),
+                    kernel.as_const(data.args[n]),
+                ) {
+                    (Some(reg), _) => A::R(*reg),
+                    (None, scalar) => scalar.map_or(A::C(0, 4), table::constant),
+                }
+            });
+            let mask = *masks.get(copy).unwrap_or(&masks[0]);
+            self.compare(data.op, dtype, given, Some(mask)).0
+        });
+        Val::Mask(results.collect(), 4)
     }
 
     // ---- writing instructions

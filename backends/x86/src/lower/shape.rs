@@ -2,7 +2,6 @@
 
 use super::table;
 use crate::Target;
-use crate::encode::Width;
 use kjit_ir::analysis::tree::{use_counts, walk};
 use kjit_ir::{Block, DType, Function as Kernel, Inst, Opcode, Value, ValueDef};
 
@@ -28,6 +27,8 @@ pub(super) struct Shape {
     pub(super) constants: Vec<(u64, u8)>,
     /// The instruction that uses a value last, if it is of the block that defines it.
     pub(super) last_use: Vec<Option<Inst>>,
+    /// Compares whose only use is an `and`, under whose other mask they are done.
+    pub(super) folded: Vec<bool>,
     /// Bools whose only use is the condition of an `if`.
     pub(super) only_tested: Vec<bool>,
 }
@@ -89,15 +90,19 @@ impl Shape {
             copies: chosen,
             whole: count <= LARGE || copies.is_some() || !target.is_wide(),
             mask_lane: if wide && narrow_compares <= 0 { 8 } else { 4 },
-            constants: constants(kernel, room, lanes * 8 > bytes && target.width == Width::Y),
+            constants: constants(kernel, room),
             last_use,
+            folded: match target.is_wide() {
+                true => folded(kernel),
+                false => vec![false; kernel.values.len()],
+            },
             only_tested: only_tested(kernel),
         }
     }
 }
 
 /// The constants of varying operations, those used most first, as many as there is room for.
-fn constants(kernel: &Kernel, room: usize, _narrow: bool) -> Vec<(u64, u8)> {
+fn constants(kernel: &Kernel, room: usize) -> Vec<(u64, u8)> {
     let mut found: Vec<((u64, u8), u32)> = Vec::new();
     walk(kernel, &mut |_, inst| {
         let data = kernel.inst(inst);
@@ -226,6 +231,32 @@ fn live_in(
         most = most.max(live);
     }
     most
+}
+
+/// Varying compares that one `and` uses, and nothing else.
+fn folded(kernel: &Kernel) -> Vec<bool> {
+    let uses = use_counts(kernel);
+    let mut folded = vec![false; kernel.values.len()];
+    walk(kernel, &mut |_, inst| {
+        let data = kernel.inst(inst);
+        let ty = data.results.first().map(|r| kernel.ty(*r));
+        if data.op != Opcode::And || ty.is_none_or(|ty| !ty.varying || ty.dtype != DType::Bool) {
+            return;
+        }
+        let compare = |value: &&Value| match kernel.def(**value) {
+            ValueDef::Result(of, _) => {
+                let of = kernel.inst(of);
+                table::int_predicate(of.op).is_some()
+                    && kernel.ty(of.args[0]).dtype != DType::Bool
+                    && uses[value.index()] == 1
+            }
+            ValueDef::Param(..) => false,
+        };
+        if let Some(value) = data.args.iter().rev().find(compare) {
+            folded[value.index()] = true;
+        }
+    });
+    folded
 }
 
 /// Bools that one `if` tests, and nothing else uses.

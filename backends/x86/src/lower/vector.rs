@@ -33,7 +33,7 @@ impl Lower<'_> {
             );
         }
         if table::int_predicate(op).is_some() {
-            return self.compare(op, table::computed(from), given[0], given[1]);
+            return self.compare(op, table::computed(from), [given[0], given[1]], None);
         }
         let result = match op {
             Opcode::Select => {
@@ -128,7 +128,7 @@ impl Lower<'_> {
                 } else {
                     Opcode::Gt
                 };
-                let (mask, _) = self.compare(less, dtype, a.into(), b.into());
+                let (mask, _) = self.compare(less, dtype, [a.into(), b.into()], None);
                 self.blend(mask, a.into(), b.into(), lane)
             }
             _ => {
@@ -225,8 +225,8 @@ impl Lower<'_> {
             }
         };
         if number_wins {
-            let no_a = self.compare_floats(table::UNORDERED, lane, a.into(), a.into());
-            let no_b = self.compare_floats(table::UNORDERED, lane, b.into(), b.into());
+            let no_a = self.compare_floats(table::UNORDERED, lane, [a.into(); 2], None);
+            let no_b = self.compare_floats(table::UNORDERED, lane, [b.into(); 2], None);
             let result = self.blend(no_a, b.into(), ordered.into(), lane);
             return self.blend(no_b, a.into(), result.into(), lane);
         }
@@ -234,7 +234,7 @@ impl Lower<'_> {
             // A NaN in one of the two results of the machine's shows in their `or`.
             return ordered;
         }
-        let nan = self.compare_floats(table::UNORDERED, lane, a.into(), b.into());
+        let nan = self.compare_floats(table::UNORDERED, lane, [a.into(), b.into()], None);
         if !self.masks {
             return self.v(
                 pick(Op::Vpord, Op::Vporq),
@@ -362,7 +362,8 @@ impl Lower<'_> {
         // A negative factor was taken for 2^64 more.
         let mut product = product;
         for (x, y) in [(a, b), (b, a)] {
-            let (negative, lane) = self.compare(Opcode::Lt, DType::I64, x.into(), A::C(0, 8));
+            let (negative, lane) =
+                self.compare(Opcode::Lt, DType::I64, [x.into(), A::C(0, 8)], None);
             let excess = self.zero_unless(negative, y.into(), lane);
             product = self.v(Op::Vpsubq, 8, &[product.into(), excess.into()]);
         }
