@@ -1,6 +1,6 @@
 //! Between general registers and lanes, and lanes one by one.
 
-use super::{A, Copies, Lower, Val, table};
+use super::{A, Copies, Lower, Val, shape, table};
 use crate::encode::{Cc, Op, Width};
 use crate::{Addr, Extra, Input, RegClass, StackSlot, VReg};
 use kjit_ir::{DType, Value};
@@ -84,8 +84,8 @@ impl Lower<'_> {
     /// Room on the stack for a vector, one of several.
     pub(super) fn scratch(&mut self, n: usize) -> StackSlot {
         while self.scratch.len() <= n {
-            // Twice a vector: 64-bit offsets of lanes of 32 bits.
-            let slot = self.f.stack(128, 64);
+            // As many vectors as there are copies.
+            let slot = self.f.stack(64 * shape::COPIES as u32, 64);
             self.scratch.push(slot);
         }
         self.scratch[n]

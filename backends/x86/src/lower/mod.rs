@@ -29,6 +29,7 @@ mod locals;
 mod mask;
 mod scalar;
 mod shape;
+mod single;
 mod table;
 mod vector;
 
@@ -351,6 +352,9 @@ impl Lower<'_> {
                 let cc = self.test_any(args[0]);
                 Val::Int(self.flag(cc))
             }
+            (Opcode::First, _) => Val::Int(self.first(args[0])),
+            (Opcode::Extract, _) => self.extract(args[0], args[1]),
+            (Opcode::Insert, _) => self.insert(args[0], args[1], args[2]),
             (Opcode::Index, Imm::Array(array)) => {
                 self.element_index(array, kernel.ty(data.results[0]))
             }
@@ -394,13 +398,14 @@ impl Lower<'_> {
     fn compute(&mut self, inst: Inst, op: Opcode, to: Option<DType>) -> Option<Val> {
         let kernel = self.kernel;
         let data = kernel.inst(inst);
-        let args: &[Value] = &data.args;
         let ty = kernel.ty(data.results[0]);
-        // The arms, not the condition, say what a select works on.
-        let from = kernel.ty(args[args.len() - 1]).dtype;
         if self.shape.folded[data.results[0].index()] {
             return None;
         }
+        let (args, negative) = self.factors(op, &data.args);
+        let args: &[Value] = &args;
+        // The arms, not the condition, say what a select works on.
+        let from = kernel.ty(args[args.len() - 1]).dtype;
         if op == Opcode::And
             && let Some(place) = args.iter().position(|a| self.shape.folded[a.index()])
         {
@@ -449,7 +454,10 @@ impl Lower<'_> {
                     },
                 );
             }
-            let (result, made) = self.vector_op(inst, op, from, to, &given);
+            let (result, made) = match op {
+                Opcode::Fma => (self.fma(inst, args, &given, negative), 0),
+                _ => self.vector_op(op, from, to, &given),
+            };
             lane = made;
             results.push(result);
         }
@@ -465,6 +473,22 @@ impl Lower<'_> {
             (DType::Bool, false) => Val::Int(self.first_bit(results[0], lane)),
             _ => Val::Lanes(results),
         })
+    }
+
+    /// The arguments of an operation; those of `fma` without signs that become part of the instruction: of the product,
+    /// and of the sum.
+    fn factors(&self, op: Opcode, args: &[Value]) -> (SmallVec<[Value; 3]>, [bool; 2]) {
+        let mut args = SmallVec::from_slice(args);
+        let mut negative = [false; 2];
+        if op == Opcode::Fma {
+            for (n, arg) in args.iter_mut().enumerate() {
+                if let Some(x) = shape::negated(self.kernel, *arg) {
+                    *arg = x;
+                    negative[n / 2] ^= true;
+                }
+            }
+        }
+        (args, negative)
     }
 
     /// A compare that was put off, in the lanes of a mask.

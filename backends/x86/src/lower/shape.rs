@@ -10,7 +10,7 @@ pub(super) const LOCAL_BYTES: usize = 1 << 20;
 /// From so many instructions on, the loop over what is left is the only one.
 const LARGE: usize = 1200;
 /// Copies at most.
-const COPIES: usize = 4;
+pub(super) const COPIES: usize = 4;
 
 /// The choices.
 #[derive(Debug)]
@@ -27,7 +27,8 @@ pub(super) struct Shape {
     pub(super) constants: Vec<(u64, u8)>,
     /// The instruction that uses a value last, if it is of the block that defines it.
     pub(super) last_use: Vec<Option<Inst>>,
-    /// Compares whose only use is an `and`, under whose other mask they are done.
+    /// Values that are part of the instructions that use them: compares whose only use is an `and`, under whose other
+    /// mask they are done; negations that only `fma` uses.
     pub(super) folded: Vec<bool>,
     /// Bools whose only use is the condition of an `if`.
     pub(super) only_tested: Vec<bool>,
@@ -92,10 +93,7 @@ impl Shape {
             mask_lane: if wide && narrow_compares <= 0 { 8 } else { 4 },
             constants: constants(kernel, room),
             last_use,
-            folded: match target.is_wide() {
-                true => folded(kernel),
-                false => vec![false; kernel.values.len()],
-            },
+            folded: folded(kernel, target.is_wide()),
             only_tested: only_tested(kernel),
         }
     }
@@ -233,12 +231,33 @@ fn live_in(
     most
 }
 
-/// Varying compares that one `and` uses, and nothing else.
-fn folded(kernel: &Kernel) -> Vec<bool> {
+/// What a value is the negation of, if it is a varying one that `fma` takes.
+pub(super) fn negated(kernel: &Kernel, value: Value) -> Option<Value> {
+    let ValueDef::Result(inst, _) = kernel.def(value) else {
+        return None;
+    };
+    let data = kernel.inst(inst);
+    let ty = kernel.ty(value);
+    (data.op == Opcode::Neg && ty.varying && ty.dtype.is_float()).then(|| data.args[0])
+}
+
+/// With `masks`: varying compares that one `and` uses, and nothing else; and negations that only `fma` uses.
+fn folded(kernel: &Kernel, masks: bool) -> Vec<bool> {
     let uses = use_counts(kernel);
     let mut folded = vec![false; kernel.values.len()];
+    let mut in_fma = vec![0; kernel.values.len()];
     walk(kernel, &mut |_, inst| {
         let data = kernel.inst(inst);
+        if data.op == Opcode::Fma {
+            for arg in &data.args {
+                in_fma[arg.index()] += 1;
+                let all = in_fma[arg.index()] == uses[arg.index()];
+                folded[arg.index()] = all && negated(kernel, *arg).is_some();
+            }
+        }
+        if !masks {
+            return;
+        }
         let ty = data.results.first().map(|r| kernel.ty(*r));
         if data.op != Opcode::And || ty.is_none_or(|ty| !ty.varying || ty.dtype != DType::Bool) {
             return;

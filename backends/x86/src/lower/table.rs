@@ -129,3 +129,18 @@ pub(super) fn int_predicate(op: Opcode) -> Option<i64> {
         _ => return None,
     })
 }
+
+/// `fma` of a product and a term whose signs are turned over or not: the forms 132, 213, 231.
+pub(super) fn fma(lane: u8, negative: [bool; 2]) -> [Op; 3] {
+    use Op::*;
+    match (lane, negative) {
+        (4, [false, false]) => [Vfmadd132ps, Vfmadd213ps, Vfmadd231ps],
+        (4, [true, false]) => [Vfnmadd132ps, Vfnmadd213ps, Vfnmadd231ps],
+        (4, [false, true]) => [Vfmsub132ps, Vfmsub213ps, Vfmsub231ps],
+        (4, [true, true]) => [Vfnmsub132ps, Vfnmsub213ps, Vfnmsub231ps],
+        (_, [false, false]) => [Vfmadd132pd, Vfmadd213pd, Vfmadd231pd],
+        (_, [true, false]) => [Vfnmadd132pd, Vfnmadd213pd, Vfnmadd231pd],
+        (_, [false, true]) => [Vfmsub132pd, Vfmsub213pd, Vfmsub231pd],
+        (_, [true, true]) => [Vfnmsub132pd, Vfnmsub213pd, Vfnmsub231pd],
+    }
+}

@@ -3,14 +3,13 @@
 use super::{A, Lower, table};
 use crate::encode::Op;
 use crate::{Extra, VReg};
-use kjit_ir::{DType, Inst, Opcode};
+use kjit_ir::{DType, Inst, Opcode, Value};
 
 impl Lower<'_> {
     /// A pure operation on vectors, `from` the dtype of its last argument: the result and, if it is a bool, the bytes
     /// of a lane of it.
     pub(super) fn vector_op(
         &mut self,
-        inst: Inst,
         op: Opcode,
         from: DType,
         to: Option<DType>,
@@ -40,7 +39,6 @@ impl Lower<'_> {
                 let mask = self.reg(given[0]);
                 self.blend(mask, given[1], given[2], lane)
             }
-            Opcode::Fma => self.fma(inst, given, lane),
             Opcode::Min | Opcode::Max | Opcode::FMin | Opcode::FMax if from.is_float() => {
                 self.float_min_max(op, lane, given)
             }
@@ -155,14 +153,18 @@ impl Lower<'_> {
     // ---- floats
 
     /// `a * b + c`: the form is the one that overwrites an operand that nobody needs any more.
-    fn fma(&mut self, inst: Inst, given: &[A], lane: u8) -> VReg {
-        let wide = lane == 8;
-        let pick = |narrow, other| if wide { other } else { narrow };
-        let f231 = pick(Op::Vfmadd231ps, Op::Vfmadd231pd);
-        let f213 = pick(Op::Vfmadd213ps, Op::Vfmadd213pd);
-        let f132 = pick(Op::Vfmadd132ps, Op::Vfmadd132pd);
+    ///
+    /// `negative` says whether the product and the sum's other term have their signs turned over.
+    pub(super) fn fma(
+        &mut self,
+        inst: Inst,
+        args: &[Value],
+        given: &[A],
+        negative: [bool; 2],
+    ) -> VReg {
+        let lane = table::lane(self.kernel.ty(args[0]).dtype);
+        let [f132, f213, f231] = table::fma(lane, negative);
         let [mut a, mut b, c] = [given[0], given[1], given[2]];
-        let args = &self.kernel.inst(inst).args;
         let dies = |n: usize| self.shape.last_use[args[n].index()] == Some(inst);
         let mut dying = [dies(0), dies(1), dies(2)];
         if matches!(a, A::C(..)) || (dying[1] && !dying[0] && matches!(b, A::R(_))) {
