@@ -136,10 +136,11 @@ fn measure(
     n: usize,
 ) -> Vec<Vec<f64>> {
     let dtypes: Vec<DType> = kernel.arrays.iter().map(|a| a.dtype).collect();
-    let mut arrays: Vec<Vec<u64>> = dtypes.iter().map(|_| vec![0; n + 8]).collect();
+    // Aligned as arrays of the runtime are.
+    let mut memory: Vec<Vec<Line>> = dtypes.iter().map(|_| vec![Line([0; 64]); n / 8]).collect();
+    let mut arrays: Vec<&mut [u8]> = memory.iter_mut().map(|m| bytes_of(m)).collect();
     for (k, (array, dtype)) in arrays.iter_mut().zip(&dtypes).enumerate() {
-        let bytes: &mut [u8] = bytes_of(array);
-        for (e, element) in bytes.chunks_exact_mut(dtype.size()).take(n).enumerate() {
+        for (e, element) in array.chunks_exact_mut(dtype.size()).take(n).enumerate() {
             let value = ((e * 7919 + k * 104_729) % 1009) as f64 / 1009.0 * 1.5 - 0.4;
             match dtype {
                 DType::F32 => element.copy_from_slice(&(value as f32).to_ne_bytes()),
@@ -148,7 +149,7 @@ fn measure(
             }
         }
     }
-    let args: Vec<*mut u8> = arrays.iter_mut().map(|a| a.as_mut_ptr().cast()).collect();
+    let args: Vec<*mut u8> = arrays.iter_mut().map(|a| a.as_mut_ptr()).collect();
     let steps: Vec<isize> = access
         .iter()
         .zip(&dtypes)
@@ -178,8 +179,14 @@ fn measure(
         .collect()
 }
 
-/// The bytes of numbers.
-fn bytes_of(words: &mut [u64]) -> &mut [u8] {
-    // SAFETY: any bytes are numbers, and numbers are bytes.
-    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+/// A cache line.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u8; 64]);
+
+/// The bytes of cache lines.
+fn bytes_of(lines: &mut [Line]) -> &mut [u8] {
+    let (start, len) = (lines.as_mut_ptr(), size_of_val(lines));
+    // SAFETY: a line is 64 bytes and nothing else.
+    unsafe { std::slice::from_raw_parts_mut(start.cast(), len) }
 }
