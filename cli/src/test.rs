@@ -96,6 +96,7 @@ fn run_on(
     params: &[(String, String)],
 ) -> Result<Vec<u8>, String> {
     let options = EngineArgs {
+        isa: None,
         target,
         threads: None,
         schedule: ScheduleArg::Guided,

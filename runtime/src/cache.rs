@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(held.function.name, kernel("f").unwrap().function.name);
         let access = [Access::Contiguous; 2];
         assert!(
-            held.code(&access, CpuCode::Vector(Isa::Sse), &stats)
+            held.code(&access, CpuCode::Vector(kjit_driver::Isa::Sse), &stats)
                 .is_ok()
         );
     }

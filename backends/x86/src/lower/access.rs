@@ -321,6 +321,7 @@ impl Lower<'_> {
                     None => all,
                 }
             }
+            Place::Steps(base, step, _) if mask.is_none() => self.read_apart(dtype, *base, *step),
             Place::Steps(base, _, offsets) if dtype.size() >= 4 => {
                 self.gather(dtype, *base, offsets, mask)
             }
@@ -469,6 +470,9 @@ impl Lower<'_> {
             match place {
                 Place::Side(addr) => self.write_side(dtype, *addr, value, mask),
                 Place::Same(_) => self.refuse("an output of one element for all"),
+                Place::Steps(base, step, _) if mask.is_none() => {
+                    self.write_apart(dtype, *base, *step, value);
+                }
                 Place::Steps(base, _, offsets) if self.masks && dtype.size() >= 4 => {
                     self.scatter(dtype, *base, offsets, value, mask);
                 }

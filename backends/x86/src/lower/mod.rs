@@ -18,6 +18,7 @@
 //! same code as for varying values.
 
 mod access;
+mod apart;
 mod consts;
 mod convert;
 mod core;

@@ -74,6 +74,8 @@ impl Shape {
                 _ if count > LARGE / 2 => 1,
                 4.. => 4,
                 2..=3 => 2,
+                // A loop waits for its own results: spills cost less than that.
+                _ if loops && live <= 12 && !target.is_wide() => 2,
                 _ => 1,
             }
         });
