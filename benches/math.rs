@@ -16,7 +16,7 @@ mod peer;
 use common::{geometric_mean, quantile, wanted};
 use functions::{Case, FUNCTIONS, Loop};
 use kjit::{
-    Access, Array, CompileOptions, CpuCode, DType, Element, Engine, EngineOptions, KernelSpec,
+    Access, Array, CompileOptions, CpuCode, DType, Element, Engine, EngineOptions, Isa, KernelSpec,
     Program, Source,
 };
 use kjit_driver::{compile_cpu, scalar_kernel};
@@ -309,7 +309,7 @@ fn compilations(case: &Case, dtype: DType) -> (f64, f64) {
         let kernel = scalar_kernel(&program(case), &spec(dtype), CompileOptions::default());
         let kernel = kernel.expect("a kernel");
         let access = vec![Access::Contiguous; kernel.arrays.len()];
-        compile_cpu(&kernel, &access, CpuCode::Vector).expect("code");
+        compile_cpu(&kernel, &access, CpuCode::Vector(Isa::preferred())).expect("code");
         start.elapsed().as_secs_f64() * 1e6
     };
     let first = compile();

@@ -137,7 +137,10 @@ fn measure(
 ) -> Vec<Vec<f64>> {
     let dtypes: Vec<DType> = kernel.arrays.iter().map(|a| a.dtype).collect();
     // Aligned as arrays of the runtime are.
-    let mut memory: Vec<Vec<Line>> = dtypes.iter().map(|_| vec![Line([0; 64]); n / 8]).collect();
+    let mut memory: Vec<Vec<Line>> = dtypes
+        .iter()
+        .map(|_| vec![Line { _bytes: [0; 64] }; n / 8])
+        .collect();
     let mut arrays: Vec<&mut [u8]> = memory.iter_mut().map(|m| bytes_of(m)).collect();
     for (k, (array, dtype)) in arrays.iter_mut().zip(&dtypes).enumerate() {
         for (e, element) in array.chunks_exact_mut(dtype.size()).take(n).enumerate() {
@@ -182,7 +185,9 @@ fn measure(
 /// A cache line.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Line([u8; 64]);
+struct Line {
+    _bytes: [u8; 64],
+}
 
 /// The bytes of cache lines.
 fn bytes_of(lines: &mut [Line]) -> &mut [u8] {
