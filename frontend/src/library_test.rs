@@ -116,7 +116,6 @@ impl Functions {
 
 /// Functions of more than 1 ulp, and how many; what is left out has 1.
 const BOUNDS: &[(&str, i128)] = &[
-    ("sinc", 2),
     ("logaddexp", 2),
     ("logaddexp2", 3),
     ("erfinv", 3),
