@@ -307,6 +307,12 @@ fn fast_form(name: &str) -> Option<&'static (Builtin, Option<Signature>)> {
     .get(name)
 }
 
+/// What to call instead of `sqrt_fast`, which there is not.
+pub fn no_fast_form(name: &str) -> Option<String> {
+    let of = find(name.strip_suffix("_fast")?)?.name;
+    Some(format!("`{of}` has no fast form: call `{of}(..)`"))
+}
+
 /// The other side of a bit cast: `f16 <-> u16`, `f32 <-> u32`, `f64 <-> u64`.
 pub fn bits_of(dtype: DType) -> Option<DType> {
     Some(match dtype {

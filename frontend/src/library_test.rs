@@ -117,6 +117,7 @@ impl Functions {
 /// Functions of more than 1 ulp, and how many; what is left out has 1.
 const BOUNDS: &[(&str, i128)] = &[
     ("logaddexp", 2),
+    ("sinc", 2),
     ("logaddexp2", 3),
     ("erfinv", 3),
     ("ndtri", 3),

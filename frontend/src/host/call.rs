@@ -266,7 +266,8 @@ impl<'a> Host<'a, '_> {
             .chain(builtins::names())
             .collect();
         candidates.sort_unstable();
-        let help = did_you_mean(nearest(name, candidates.into_iter()))
+        let help = builtins::no_fast_form(name)
+            .or_else(|| did_you_mean(nearest(name, candidates.into_iter())))
             .unwrap_or_else(|| format!("define it: `ufunc {name}(..) -> .. {{ .. }}`"));
         let message = format!("there is no function `{name}`");
         self.error(Code::UnknownName, ident.span, message, "not found", &help);

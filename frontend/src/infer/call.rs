@@ -150,8 +150,15 @@ impl<'b> Infer<'_, 'b> {
                         _ if matches!(self.vars.shallow(have), Ty::Generic(_)) => {
                             format!("bound {text} by the class `{class}`")
                         }
+                        _ if matches!(self.vars.shallow(have), Ty::Tuple(_)) => {
+                            "take the values apart first: `let (a, b) = ..;`".to_string()
+                        }
                         Class::Complex => {
                             format!("make it complex: `{} as c64`", self.operand_text(arg.span))
+                        }
+                        Class::Int if self.is_complex(have) => {
+                            let text = self.operand_text(arg.span);
+                            format!("take a part of it, as an integer: `re({text}) as i64`")
                         }
                         Class::Float | Class::Real if self.is_complex(have) => {
                             let text = self.operand_text(arg.span);

@@ -6,7 +6,7 @@ Run it with Python 3.11 or later, `mpmath` and NumPy (pip install mpmath numpy):
     python3 frontend/src/library/complex_answers.py
 
 A line is `function dtype re im .. re im`, arguments first, numbers as the bits of the float in hexadecimal, and the answer
-rounded from 400 bits. Lines that start with `edge` have zeros, infinities and NaN, and answers that the C library gives by
+rounded from 2400 bits. Lines that start with `edge` have zeros, infinities and NaN, and answers that the C library gives by
 way of NumPy, which follow C99 (annex G).
 """
 
@@ -17,7 +17,7 @@ import mpmath as mp
 import numpy as np
 from answers import FORMATS, bits, to_dtype
 
-mp.mp.prec = 400
+mp.mp.prec = 2400
 FUNCTIONS = {
     "exp": mp.exp, "exp2": lambda z: mp.exp(z * mp.log(2)), "expm1": mp.expm1, "log": mp.log,
     "log2": lambda z: mp.log(z) / mp.log(2), "log10": lambda z: mp.log(z) / mp.log(10), "log1p": lambda z: mp.log(1 + z),
@@ -50,6 +50,34 @@ def numbers(name, dtype, rng):
         yield to_dtype(mp.mpf(x), dtype), to_dtype(mp.mpf(y), dtype)
 
 
+# Arguments of which some part, square, product or power is out of range, or lost beside another, where the result is not: for f32
+# and for f64.
+HARD = {
+    "log": [(1e20, 0.9e20), (-4.6e18, -35229.0), (1e-30, 2e-31), (3e38, 3e38), (1e-45, 1e-40), (2.0**-40, 0.0), (2.0**90, 3.0)],
+    "sqrt": [(1.27e22, 7.3e-20), (-1.34e18, 1.49e-18), (3e38, 3e38), (1e-45, 3e-44), (-1e-40, 1e-45)],
+    "exp": [(100.0, 1e-20), (20.0, 1e-45), (150.0, 1e-40), (-100.0, 1.0), (95.0, 1.5707963)],
+    "sin": [(1e-45, 95.0), (1e-30, 120.0)],
+    "sinh": [(95.0, 1e-45), (29.0, 1e-45)],
+    "exp2": [(0.5, 1e6), (0.5, 60000.0), (20.0, 1e-45), (130.0, 1e-30)],
+    "expm1": [(45.0, 1.5707963), (100.0, 1e-20)],
+    "asin": [(0.99999994, 1e-45), (1.7e38, 4e37), (1e-30, 1e-30)],
+    "acos": [(1.0000001, 1e-45), (1.7e38, 4e37)],
+    "sign": [(3.4e38, 8.5e37), (1e-45, 3e-45)],
+}
+HARD_WIDE = {
+    "log": [(1e40, 0.3e40), (-3e150, 1e150), (1e-310, 0.0), (5e-324, 1e-320), (1.7e308, 1.7e308), (2.0**-600, 2.0**-640)],
+    "sqrt": [(-1.34e154, 1.49e-154), (1.7e308, 1.7e308), (1e-320, 3e-322), (2.0**1000, 2.0**-500)],
+    "exp": [(740.0, 1e-20), (45.0, 5e-324), (1400.0, 1e-310), (-740.0, 1.0), (720.0, 1.5707963267948966)],
+    "sin": [(5e-324, 720.0), (1e-300, 1000.0)],
+    "sinh": [(720.0, 5e-324), (29.0, 5e-324)],
+    "exp2": [(0.5, 1e15), (0.5, 1e12), (90.0, 5e-324), (1100.0, 1e-300)],
+    "expm1": [(45.0, 1.5707963267948966), (750.0, 1e-20)],
+    "asin": [(0.9999999999999999, 5e-324), (1.797e308, 4.49e307), (1e-200, 1e-200)],
+    "acos": [(1.0000000000000002, 5e-324), (1.797e308, 4.49e307)],
+    "sign": [(1.797e308, 4.49e307), (5e-324, 1e-323)],
+}
+
+
 def edges():
     """Numbers with a part that is zero, infinite or NaN; numbers on branch cuts from both sides."""
     inf, nan = float("inf"), float("nan")
@@ -63,6 +91,12 @@ def edges():
                         continue
                     w = f(np.complex128(complex(x, y)))
                     yield f"edge {name} f64 {' '.join(bits(float(v), 'f64') for v in (x, y, w.real, w.imag))}"
+        # Infinities beside parts that are large or small, where an exponential or a bound stands in for the infinity.
+        for name, x, y in [("exp", inf, 5e-324), ("exp", inf, -1e-300), ("sin", 5e-324, inf), ("sinh", inf, 5e-324),
+                           ("cosh", inf, 1e-300), ("tan", inf, 45.0), ("tanh", 45.0, inf), ("tanh", 45.0, nan), ("log", 1e300, inf),
+                           ("sqrt", -1e300, inf), ("arcsin", 1e300, inf), ("arctan", inf, 1e300)]:
+            w = getattr(np, name)(np.complex128(complex(x, y)))
+            yield f"edge {name} f64 {' '.join(bits(float(v), 'f64') for v in (x, y, w.real, w.imag))}"
 
 
 def main():
@@ -70,7 +104,9 @@ def main():
     for dtype in FORMATS:
         for name, f in FUNCTIONS.items():
             rng = random.Random(f"{name} {dtype}")
-            for x, y in numbers(name, dtype, rng):
+            hard = (HARD if dtype == "f32" else HARD_WIDE).get(name, [])
+            hard = [(to_dtype(mp.mpf(x), dtype), to_dtype(mp.mpf(y), dtype)) for x, y in hard]
+            for x, y in [*numbers(name, dtype, rng), *hard]:
                 w = mp.mpc(f(mp.mpc(x, y)))
                 words = [bits(v, dtype) for v in (x, y, to_dtype(w.real, dtype), to_dtype(w.imag, dtype))]
                 lines.append(f"{name} {dtype} {' '.join(words)}")

@@ -20,7 +20,8 @@ impl<'a> BodyResolver<'a, '_> {
         args: &'a [ast::Arg],
     ) -> ExprKind {
         let mut values: Vec<Expr> = receiver.into_iter().map(|r| self.expr(r)).collect();
-        let mut wrong = false;
+        // Of an unknown receiver there is nothing more to say.
+        let mut wrong = values.iter().any(|v| matches!(v.kind, ExprKind::Error));
         for arg in args {
             if let Some(label) = &arg.name {
                 self.error(
@@ -102,7 +103,8 @@ impl<'a> BodyResolver<'a, '_> {
         if name.is_empty() {
             return None; // a syntax error, reported
         }
-        let help = did_you_mean(self.nearest_function(name).as_deref());
+        let help = builtins::no_fast_form(name)
+            .or_else(|| did_you_mean(self.nearest_function(name).as_deref()));
         self.error(
             Code::UnknownName,
             span,
