@@ -162,6 +162,18 @@ static double narrow_lgamma(double x) {
     return lgamma_r(x, &sign);
 }
 
+static wide larger(wide a, wide b) { return fabsl(a > b ? a : b); }
+
+static wide lgamma_term(wide x, wide y) {
+    (void)y;
+    return fmaxl(fabsl(lgamma_of(-x)), 1);
+}
+
+static wide digamma_term(wide x, wide y) {
+    (void)y;
+    return fmaxl(fabsl(digamma(1 - x).value), 1);
+}
+
 // How the C library's 80-bit functions err: 8 units of the last place and more than glibc's manual states for any of them.
 #define WIDE_OFF 0x1p-60L
 #define NARROW_OFF 0x1p-48L
@@ -174,6 +186,8 @@ struct row {
     wide (*two)(wide, wide);
     wide (*inverse)(wide, wide);
     struct answer (*sum)(wide);
+    // The size of the largest term, if the value is a sum that may cancel.
+    wide (*term)(wide, wide);
     int own;
 };
 
@@ -181,18 +195,18 @@ struct row {
 #define C2(f) {.name = #f, .narrow2 = f, .two = f##l}
 #define OWN1(f) {.name = #f, .one = f, .own = 1}
 #define TURN(f) {.name = #f, .narrow = narrow_##f, .one = f, .own = 1}
-#define OWN2(f) {.name = #f, .two = f, .own = 1}
+#define SUM2(f) {.name = #f, .two = f, .term = larger, .own = 1}
 
 static const struct row ROWS[] = {
     C1(exp), C1(exp2), C1(exp10), C1(expm1), C1(log), C1(log2), C1(log10), C1(log1p), C1(cbrt), C1(sin), C1(cos), C1(tan),
     C1(asin), C1(acos), C1(atan), C1(sinh), C1(cosh), C1(tanh), C1(asinh), C1(acosh), C1(atanh), C1(erf), C1(erfc),
     C2(pow), C2(hypot), C2(atan2),
     TURN(sinpi), TURN(cospi), TURN(tanpi), OWN1(sinc), OWN1(degrees), OWN1(radians), OWN1(ndtr),
-    OWN2(logaddexp), OWN2(logaddexp2),
+    SUM2(logaddexp), SUM2(logaddexp2),
     {.name = "rsqrt", .narrow = narrow_rsqrt, .one = rsqrt},
     {.name = "gamma", .narrow = tgamma, .one = tgammal},
-    {.name = "lgamma", .narrow = narrow_lgamma, .one = lgamma_of},
-    {.name = "digamma", .sum = digamma, .own = 1},
+    {.name = "lgamma", .narrow = narrow_lgamma, .one = lgamma_of, .term = lgamma_term},
+    {.name = "digamma", .sum = digamma, .term = digamma_term, .own = 1},
     {.name = "erfinv", .inverse = erfinv, .own = 1},
     {.name = "ndtri", .inverse = ndtri, .own = 1},
 };
@@ -211,8 +225,9 @@ int reference_kind(int row, int narrow) {
 }
 
 // Values of a function in 80 bits and what each may be off. `guess` holds results near the right ones, from which inverse
-// functions are computed.
-void reference_values(int row, const double *x, const double *y, const double *guess, wide *value, wide *off, size_t n) {
+// functions are computed. `term` is null, or gets the sizes of the largest terms.
+void reference_values(int row, const double *x, const double *y, const double *guess, wide *value, wide *term, wide *off,
+                      size_t n) {
     const struct row *f = &ROWS[row];
     for (size_t i = 0; i < n; i++) {
         struct answer a = {0, 0};
@@ -220,11 +235,15 @@ void reference_values(int row, const double *x, const double *y, const double *g
             a.value = f->one(x[i]);
         } else if (f->two) {
             a.value = f->two(x[i], y[i]);
-            a.off = f->two == logaddexp || f->two == logaddexp2 ? fabsl(x[i]) + fabsl(y[i]) : 0;
         } else if (f->inverse) {
             a.value = f->inverse(x[i], guess[i]);
         } else {
             a = f->sum(x[i]);
+        }
+        if (f->two && f->term) a.off = f->term(x[i], y[i]);
+        if (term) {
+            term[i] = f->term(x[i], y[i]);
+            if (isfinite(term[i])) a.off += term[i];
         }
         value[i] = a.value;
         off[i] = isfinite(a.value) ? WIDE_OFF * (fabsl(a.value) + a.off) : 0;
@@ -258,8 +277,10 @@ static wide power(int e) {
 }
 
 // The errors of results in ulp of f32 or f64 (`bits`), and in `doubt` what the references may be off; infinite where a special
-// value is wrong: a NaN, an infinity or the sign of a zero.
-void reference_errors(int bits, const double *got, const wide *value, const wide *off, double *error, double *doubt, size_t n) {
+// value is wrong: a NaN, an infinity or the sign of a zero. With `term`, ulp are those of the terms where these are larger than
+// the values, and signs of finite results do not count.
+void reference_errors(int bits, const double *got, const wide *value, const wide *term, const wide *off, double *error,
+                      double *doubt, size_t n) {
     const double top = bits == 32 ? 0x1p128 : INFINITY;
     for (size_t i = 0; i < n; i++) {
         struct parts want = parts_of(&value[i]);
@@ -271,17 +292,19 @@ void reference_errors(int bits, const double *got, const wide *value, const wide
         }
         double size = fabs((double)value[i]);
         int negative = want.exponent >> 15;
-        if (isnan(got[i]) || ((!signbit(got[i])) == negative && (got[i] == 0 || want.digits == 0 || isinf(got[i])))) {
+        int sum = term && term[i] > fabsl(value[i]);
+        int zero = !sum && (got[i] == 0 || want.digits == 0);
+        if (isnan(got[i]) || ((!signbit(got[i])) == negative && (zero || isinf(got[i])))) {
             error[i] = INFINITY;
         } else if (isinf(got[i]) && size >= top) {
             error[i] = 0;
         } else {
             wide near = isinf(got[i]) ? copysignl(bits == 32 ? 0x1p128L : 0x1p1024L, got[i]) : got[i];
-            wide scale = power(-ulp_exponent(want, bits));
+            wide scale = power(-ulp_exponent(sum ? parts_of(&term[i]) : want, bits));
             error[i] = isinf(got[i]) && fabsl(value[i]) >= fabsl(near) ? 0 : (double)(fabsl(near - value[i]) * scale);
             doubt[i] = (double)(off[i] * scale);
             // The exact value may be below that power of two, and have half the ulp.
-            if (want.digits == (uint64_t)1 << 63) doubt[i] += error[i];
+            if (!sum && want.digits == (uint64_t)1 << 63) doubt[i] += error[i];
         }
     }
 }
@@ -321,7 +344,7 @@ double narrow_errors(int row, const double *x, const double *y, double *restrict
             } else {
                 wide want = v, none = 0;
                 double doubt;
-                reference_errors(32, &g, &want, &none, &out[i], &doubt, 1);
+                reference_errors(32, &g, &want, NULL, &none, &out[i], &doubt, 1);
             }
         }
     }

@@ -56,7 +56,7 @@ impl Rng {
     }
 
     /// A number below n.
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(n)) >> 64) as u64
     }
 
@@ -65,11 +65,11 @@ impl Rng {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    fn sign(&mut self) -> f64 {
+    pub fn sign(&mut self) -> f64 {
         if self.next() & 1 == 0 { 1.0 } else { -1.0 }
     }
 }
@@ -224,7 +224,8 @@ fn any(rng: &mut Rng, double: bool, domain: Domain) -> f64 {
     };
     match domain {
         Domain::All | Domain::Near | Domain::Power => x,
-        Domain::Positive => x.abs(),
+        Domain::Positive | Domain::From0 => x.abs(),
+        Domain::Below0 => -x.abs(),
         Domain::Unit if x.abs() > 1.0 => 1.0 / x,
         Domain::Unit => x,
         Domain::Probability if x.abs() > 1.0 => 1.0 / x.abs(),
@@ -267,7 +268,7 @@ fn pair(rng: &mut Rng, double: bool, domain: Domain) -> (f64, f64) {
     }
 }
 
-/// The arguments of a chunk, as f64, each a number of the dtype.
+/// The arguments of a chunk, as f64, each a number of the dtype; those that the domain leaves out are left out.
 pub fn fill(
     function: &Function,
     double: bool,
@@ -313,5 +314,9 @@ pub fn fill(
                 });
             }
         }
+    }
+    if !x.iter().all(|x| function.domain.has(*x)) {
+        let pairs = x.iter().zip(&*y).map(|(x, y)| (*x, *y));
+        (*x, *y) = pairs.filter(|(x, _)| function.domain.has(*x)).unzip();
     }
 }

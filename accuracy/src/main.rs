@@ -52,12 +52,12 @@ fn options() -> Result<Options, String> {
                 let number = words.next().and_then(|n| n.replace('_', "").parse().ok());
                 options.count = number.ok_or("--count takes a number")?;
             }
-            name => match all.iter().find(|f| f.name == name) {
-                Some(function) => options.functions.push(*function),
-                None if name.starts_with('-') => {
+            name => match all.iter().filter(|f| f.name == name).collect::<Vec<_>>() {
+                found if !found.is_empty() => options.functions.extend(found),
+                _ if name.starts_with('-') => {
                     return Err(format!("{name}: no such option\n\n{USAGE}"));
                 }
-                None => {
+                _ => {
                     let kind = table::names().into_iter().find(|(n, _)| *n == name);
                     return Err(match kind {
                         Some((_, kind)) => {
@@ -97,7 +97,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<bool, String> {
     let page = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/numerics.md"));
     let functions = table::functions();
-    let order: Vec<&str> = functions.iter().map(|f| f.name).collect();
+    let order: Vec<String> = functions.iter().map(record::label).collect();
     let mut good = true;
     for function in &options.functions {
         for &double in &options.dtypes {
@@ -111,7 +111,7 @@ fn run(options: &Options) -> Result<bool, String> {
                 Ok(found) => found,
                 Err(message) => {
                     good = false;
-                    println!("{} {}: {message}", function.name, dtype(double));
+                    println!("{} {}: {message}", record::label(function), dtype(double));
                     continue;
                 }
             };
@@ -139,10 +139,15 @@ fn report(function: &Function, double: bool, fast: bool, found: &Found) -> bool 
     let grade = if fast { "fast" } else { "" };
     let good = found.worst.error <= bound && found.wrong == 0;
     println!(
-        "{:9} {} {grade:5} {:8.4} ulp of {bound} at {}, {} above, {} special values wrong ({} by MPFR){}",
-        function.name,
+        "{:9} {} {grade:5} {:8.4} ulp{} of {bound} at {}, {} above, {} special values wrong ({} by MPFR){}",
+        record::label(function),
         dtype(double),
         found.worst.error,
+        if function.sum {
+            " of the largest term"
+        } else {
+            ""
+        },
         place(function, double, &found.worst),
         found.above,
         found.wrong,

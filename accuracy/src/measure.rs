@@ -25,6 +25,7 @@ unsafe extern "C" {
         y: *const f64,
         guess: *const f64,
         value: *mut Wide,
+        term: *mut Wide,
         off: *mut Wide,
         n: usize,
     );
@@ -32,6 +33,7 @@ unsafe extern "C" {
         bits: c_int,
         got: *const f64,
         value: *const Wide,
+        term: *const Wide,
         off: *const Wide,
         error: *mut f64,
         doubt: *mut f64,
@@ -149,6 +151,7 @@ struct Work {
     got: [Vec<f64>; 2],
     narrow: Vec<f64>,
     value: Vec<Wide>,
+    term: Vec<Wide>,
     off: Vec<Wide>,
     error: [Vec<f64>; 2],
     doubt: [Vec<f64>; 2],
@@ -166,6 +169,11 @@ struct Shared<'a> {
     largest: [AtomicU64; 2],
 }
 
+/// Is the fast reference of a function in this dtype one of f64, if it has one?
+fn is_narrow(function: &Function, double: bool) -> bool {
+    !double && !function.sum
+}
+
 /// What the fast references of a function are, in words.
 pub fn reference(function: &Function, double: bool) -> &'static str {
     let Ok(name) = CString::new(function.name) else {
@@ -175,7 +183,7 @@ pub fn reference(function: &Function, double: bool) -> &'static str {
     let kind = unsafe {
         match reference_row(name.as_ptr()) {
             -1 => return "",
-            row => reference_kind(row, c_int::from(!double)),
+            row => reference_kind(row, c_int::from(is_narrow(function, double))),
         }
     };
     ["glibc f64", "glibc 80 bits", "own f64", "own 80 bits"][kind as usize]
@@ -260,6 +268,9 @@ impl Shared<'_> {
                 &mut work.x,
                 &mut work.y,
             );
+            if work.x.is_empty() {
+                continue;
+            }
             self.references(&mut work)?;
             for fast in [false, true] {
                 self.judge(&work, chunk, fast, &mut found[usize::from(fast)])?;
@@ -282,7 +293,8 @@ impl Shared<'_> {
             .chain(&mut work.doubt);
         lists.for_each(|list| list.resize(CHUNK, 0.0));
         // SAFETY: row is one that C gave.
-        let kind = unsafe { reference_kind(self.row, c_int::from(!self.double)) };
+        let kind =
+            unsafe { reference_kind(self.row, c_int::from(is_narrow(self.function, self.double))) };
         if kind % 2 == 0 {
             self.narrow(work);
         } else {
@@ -326,12 +338,14 @@ impl Shared<'_> {
             y,
             got,
             value,
+            term,
             off,
             error,
             doubt,
             ..
         } = work;
         value.resize(CHUNK, Wide::default());
+        term.resize(CHUNK, Wide::default());
         off.resize(CHUNK, Wide::default());
         // SAFETY: all buffers have room for as many numbers as x has, which is at most CHUNK; row is one that C gave.
         unsafe {
@@ -341,6 +355,11 @@ impl Shared<'_> {
                 y.as_ptr(),
                 got[0].as_ptr(),
                 value.as_mut_ptr(),
+                if self.function.sum {
+                    term.as_mut_ptr()
+                } else {
+                    std::ptr::null_mut()
+                },
                 off.as_mut_ptr(),
                 x.len(),
             );
@@ -349,6 +368,11 @@ impl Shared<'_> {
                     if self.double { 64 } else { 32 },
                     got.as_ptr(),
                     value.as_ptr(),
+                    if self.function.sum {
+                        term.as_ptr()
+                    } else {
+                        std::ptr::null()
+                    },
                     off.as_ptr(),
                     error.as_mut_ptr(),
                     doubt.as_mut_ptr(),
@@ -371,8 +395,10 @@ impl Shared<'_> {
             got: got[i],
         };
         let exact = |i: usize, guess: f64| -> f64 {
-            match exact::exact(self.function.name, x[i], y[i], guess) {
-                Some(want) => exact::error(got[i], &want, self.double),
+            let name = self.function.name;
+            let term = (self.function.sum).then(|| exact::largest_term(name, x[i], y[i]));
+            match exact::exact(name, x[i], y[i], guess) {
+                Some(want) => exact::error(got[i], &want, term.as_ref(), self.double),
                 None => f64::INFINITY,
             }
         };

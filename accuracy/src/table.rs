@@ -16,13 +16,28 @@ pub enum Domain {
     Probability,
     /// From 1 on.
     Above1,
+    /// Zeros, positive numbers and NaN, and no others at all.
+    From0,
+    /// Negative numbers, and no others at all.
+    Below0,
     /// Two arguments whose power is finite.
     Power,
     /// Two arguments of like size.
     Near,
 }
 
-/// A function that is measured.
+impl Domain {
+    /// Is a function asked about this first argument?
+    pub fn has(self, x: f64) -> bool {
+        match self {
+            Domain::From0 => x >= 0.0 || x.is_nan(),
+            Domain::Below0 => x < 0.0,
+            _ => true,
+        }
+    }
+}
+
+/// A function that is measured, or its part for some arguments.
 #[derive(Clone, Copy, Debug)]
 pub struct Function {
     /// Its name in the language.
@@ -33,6 +48,8 @@ pub struct Function {
     pub domain: Domain,
     /// Largest errors in ulp: f32, f64, fast f32, fast f64.
     pub bounds: [f64; 4],
+    /// Are these ulp of the largest of the result and the terms whose sum it is?
+    pub sum: bool,
 }
 
 impl Function {
@@ -55,7 +72,9 @@ fn lines() -> impl Iterator<Item = Vec<&'static str>> {
 /// When the table has a mistake.
 pub fn functions() -> Vec<Function> {
     let function = |words: Vec<&'static str>| {
-        let [name, arguments, domain, bounds @ ..] = &words[..] else {
+        let sum = words.last() == Some(&"sum");
+        let words = &words[..words.len() - usize::from(sum)];
+        let [name, arguments, domain, bounds @ ..] = words else {
             assert!(words.len() == 2, "functions.txt: {words:?}");
             return None;
         };
@@ -66,16 +85,21 @@ pub fn functions() -> Vec<Function> {
             "unit" => Domain::Unit,
             "probability" => Domain::Probability,
             "above1" => Domain::Above1,
+            "from0" => Domain::From0,
+            "below0" => Domain::Below0,
             "power" => Domain::Power,
             "near" => Domain::Near,
             _ => bad(),
         };
-        let bounds: Vec<f64> = bounds.iter().filter_map(|b| b.parse().ok()).collect();
+        // An infinite bound would be none.
+        let bounds = bounds.iter().filter_map(|b| b.parse().ok());
+        let bounds: Vec<f64> = bounds.filter(|b: &f64| b.is_finite()).collect();
         Some(Function {
             name,
             arguments: arguments.parse().unwrap_or_else(|_| bad()),
             domain,
             bounds: bounds.try_into().unwrap_or_else(|_| bad()),
+            sum,
         })
     };
     lines().filter_map(function).collect()

@@ -50,7 +50,7 @@ fn targets(root: &Path, args: &[&str]) -> Result<(), String> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(["test", "--package", "kjit", "--test", "suite"])
-        .args(["functions::the_same_bits", "--", "--nocapture"])
+        .args(["the_same_bits_on_every_target", "--", "--nocapture"])
         .env("KJIT_TARGET_INPUTS", TARGET_INPUTS)
         .current_dir(root);
     if record {
