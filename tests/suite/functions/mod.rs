@@ -284,3 +284,16 @@ fn answers_are_within_the_bounds_on_every_target() {
         }
     }
 }
+
+/// The difference of the arguments is rounded, and its exponential was 42 ulp off by that.
+#[test]
+fn logaddexp_of_one_argument_near_zero() {
+    let inputs = [-2.905377222122756e-15f64, -32.7740976859942]
+        .map(|x| from_bits(&[x.to_bits()], DType::F64));
+    let program = kernel("logaddexp", 2, DType::F64);
+    for (target, engine) in engines_of(false) {
+        let got = values(&call(&engine, &program, &inputs, DType::F64))[0];
+        let want = 2.934318592325394e-15;
+        assert!(off(got, want, want, DType::F64) <= 4.5, "{target}: {got}");
+    }
+}
