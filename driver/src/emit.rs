@@ -1,11 +1,12 @@
 //! Dumps of every stage, for people to read: `kjit emit --stage ..`.
 
 use crate::isa::cranelift;
-use crate::pipeline::{lowered, specialize};
-use crate::{CompileError, CompileOptions, KernelSpec, Program};
+use crate::pipeline::{lowered, scalar_kernel, specialize};
+use crate::{CompileError, CompileOptions, Isa, KernelSpec, Program};
 use kjit_frontend::{Diagnostic, Source};
 use kjit_ir::target::{Backend, BackendError};
-use kjit_ir::{Access, passes};
+use kjit_ir::{Access, Function, passes};
+use kjit_x86::Listing;
 
 /// Stages of a source file: they need no dtypes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,22 +55,14 @@ pub fn kernel_stage(
     options: CompileOptions,
     stage: KernelStage,
 ) -> Result<String, CompileError> {
-    let (module, root) = lowered(program, spec, options)?;
     if stage == KernelStage::Ir {
-        return Ok(module.to_string());
+        return Ok(lowered(program, spec, options)?.0.to_string());
     }
-    let scalar = passes::lower_numbers(passes::optimize(&module, root));
+    let scalar = scalar_kernel(program, spec, options)?;
     if stage == KernelStage::Opt {
         return Ok(scalar.to_string());
     }
-    // Sub-arrays of a gufunc lie anywhere.
-    let access: Vec<Access> = (scalar.arrays.iter())
-        .map(|a| match a.core.is_empty() {
-            true => Access::Contiguous,
-            false => Access::Strided,
-        })
-        .collect();
-    let contiguous = specialize(&scalar, &access)?;
+    let contiguous = contiguous(&scalar)?;
     let machine = |name: &str| {
         let vector = passes::vectorize(&contiguous);
         cranelift()?.emit(&vector, name).unwrap_or_else(|| {
@@ -91,4 +84,34 @@ pub fn kernel_stage(
             kjit_wgsl::emit(&contiguous, &options)?.source
         }
     })
+}
+
+/// The machine code of a kernel in the wide instructions, as [`KernelStage::Asm`] is in 128 bits; nothing for
+/// [`Isa::Sse`]. This machine need not have the instructions.
+///
+/// # Errors
+/// What the front end finds, or [`BackendError::Unsupported`] where such a kernel runs as 128-bit code.
+pub fn wide_code(
+    program: &Program,
+    spec: &KernelSpec,
+    options: CompileOptions,
+    isa: Isa,
+) -> Result<Option<(String, Listing)>, CompileError> {
+    let Some(tier) = isa.tier() else {
+        return Ok(None);
+    };
+    let vector = passes::vectorize(&contiguous(&scalar_kernel(program, spec, options)?)?);
+    let code = kjit_x86::listing(&vector, tier)?;
+    Ok(Some((vector.name, code)))
+}
+
+/// The kernel on arrays that are contiguous; sub-arrays of a gufunc lie anywhere.
+fn contiguous(scalar: &Function) -> Result<Function, CompileError> {
+    let access: Vec<Access> = (scalar.arrays.iter())
+        .map(|a| match a.core.is_empty() {
+            true => Access::Contiguous,
+            false => Access::Strided,
+        })
+        .collect();
+    specialize(scalar, &access)
 }

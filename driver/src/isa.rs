@@ -34,7 +34,7 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    fn tier(self) -> Option<Tier> {
+    pub(crate) fn tier(self) -> Option<Tier> {
         match self {
             Isa::Sse => None,
             Isa::Avx2 => Some(Tier::Avx2),

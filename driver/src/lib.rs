@@ -31,7 +31,9 @@ pub use kjit_frontend::{
     Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
 };
 pub use kjit_interp::TrapReport;
+pub use kjit_ir::target::BackendError;
 pub use kjit_wgsl as wgsl;
+pub use kjit_x86::Listing;
 pub use pipeline::{
     CompileOptions, CpuCode, KernelSpec, compile_cpu, compile_wgsl, compile_wgsl_leaves,
     compile_wgsl_tree, first_trap, gufunc_kernels, scalar_kernel, typed_kernel,

@@ -6,6 +6,7 @@
 use crate::convention::{self, Convention};
 use crate::encode::{Place, Width};
 use crate::inst::{Arg, BlockData, BlockId, Function, Inst, MaskArg, Start, only_low};
+use kjit_ir::Loc;
 use kjit_ir::target::BackendError;
 use regalloc2::{
     Algorithm, Block, InstRange, MachineEnv, Operand, OperandConstraint, OperandKind, OperandPos,
@@ -30,6 +31,8 @@ struct Finished {
 pub(crate) struct Body {
     pub(crate) function: Function,
     pub(crate) insts: Vec<Inst>,
+    /// Where in the source they come from: the number of the first one, ascending.
+    pub(crate) places: Vec<(usize, Loc)>,
     blocks: Vec<Finished>,
     operands: Vec<Operand>,
     /// Where the operands of each instruction start; one more at the end.
@@ -60,6 +63,7 @@ impl Body {
         };
         let mut body = Body {
             insts: Vec::new(),
+            places: Vec::new(),
             blocks: Vec::with_capacity(order.len()),
             operands: Vec::new(),
             starts: vec![0],
@@ -73,6 +77,10 @@ impl Body {
             if !data.ends() {
                 return Err(BackendError::Internal(format!("{block:?} has no end")));
             }
+            // A block starts nowhere.
+            body.places.push((first, Loc::default()));
+            let places = data.places.iter().map(|(n, place)| (first + n, *place));
+            body.places.extend(places);
             let mut succs = Vec::new();
             for mut inst in data.insts {
                 match &mut inst {

@@ -7,7 +7,7 @@ use crate::{Features, Target};
 use kjit_code::{Arena, Kernel};
 use kjit_ir::passes::half_as_u16;
 use kjit_ir::target::{Backend, BackendError, CompiledKernel};
-use kjit_ir::{DType, Form, Function};
+use kjit_ir::{DType, Form, Function, Loc};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -100,6 +100,38 @@ impl X86 {
     fn lower(&self, kernel: &Function) -> Result<Lowered, BackendError> {
         lower(&without_half(kernel), self.tier.target(), self.copies)
     }
+}
+
+/// Machine code of a kernel, to look at.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// Instructions, then constants.
+    pub bytes: Vec<u8>,
+    /// Bytes of instructions.
+    pub len: usize,
+    /// Where in the source they come from: the offset of the first byte, ascending. What comes from nowhere (loop
+    /// control, addresses) has the default [`Loc`].
+    pub places: Vec<(usize, Loc)>,
+    /// Elements of a vector.
+    pub lanes: usize,
+    /// Vectors of an iteration.
+    pub copies: usize,
+}
+
+/// What [`X86`] makes of a kernel, on machines that lack the instructions of the tier, too.
+///
+/// # Errors
+/// As [`X86`]'s `compile`.
+pub fn listing(kernel: &Function, tier: Tier) -> Result<Listing, BackendError> {
+    let lowered = lower(&without_half(kernel), tier.target(), None)?;
+    let compiled = lowered.function.compile()?;
+    Ok(Listing {
+        bytes: compiled.code.bytes,
+        len: compiled.code.len,
+        places: compiled.places,
+        lanes: lowered.vector,
+        copies: lowered.copies,
+    })
 }
 
 /// The kernel with f16 as the bytes that it is after `lower_half`.

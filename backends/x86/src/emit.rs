@@ -13,6 +13,7 @@ use crate::allocate::Body;
 use crate::convention::{RBP, RSP};
 use crate::encode::{self, Assembler, Cc, Code, Decor, Instr, Label, Mem, Op, Reg, Width};
 use crate::inst::{Addr, Arg, Function, Inst, MaskArg, Start, number};
+use kjit_ir::Loc;
 use kjit_ir::target::BackendError;
 use regalloc2::{
     Allocation, Block, Edit, Function as _, InstOrEdit, Output, PReg, PRegSet, RegClass,
@@ -32,6 +33,8 @@ pub struct Compiled {
     pub moves: usize,
     /// Values stored to and loaded from the frame.
     pub spills: usize,
+    /// Where in the source the bytes come from: the offset of the first one, ascending.
+    pub places: Vec<(usize, Loc)>,
 }
 
 impl Function {
@@ -55,6 +58,8 @@ struct Emitter<'a> {
     upper: bool,
     moves: usize,
     spills: usize,
+    /// Where the code comes from, a place for each mark of the assembler.
+    places: Vec<Loc>,
 }
 
 /// The stack of a function.
@@ -100,6 +105,7 @@ impl<'a> Emitter<'a> {
             upper: false,
             moves: 0,
             spills: 0,
+            places: Vec::new(),
         };
         emitter.threads = emitter.threads();
         let wide = |inst: &Inst| {
@@ -153,6 +159,7 @@ impl<'a> Emitter<'a> {
     fn emit(mut self) -> Result<Compiled, BackendError> {
         self.prologue()?;
         let count = self.body.num_blocks();
+        let mut places = self.body.places.iter().peekable();
         for n in 0..count {
             // Nothing goes to a block that only jumps.
             if self.threads[n] != n && n != 0 {
@@ -168,6 +175,11 @@ impl<'a> Emitter<'a> {
             for item in self.output.block_insts_and_edits(self.body, block) {
                 match item {
                     InstOrEdit::Inst(inst) => {
+                        let mut place = None;
+                        while let Some(next) = places.next_if(|p| p.0 <= inst.index()) {
+                            place = Some(next.1);
+                        }
+                        self.mark(place);
                         let allocs = self.output.inst_allocs(inst);
                         self.inst(&self.body.insts[inst.index()], allocs, next)?;
                     }
@@ -176,12 +188,24 @@ impl<'a> Emitter<'a> {
             }
         }
         let code = self.asm.finish().map_err(internal)?;
+        let places = code.marks.iter().copied().zip(self.places);
         Ok(Compiled {
+            places: places.collect(),
             code,
             frame: self.frame.size as usize,
             moves: self.moves,
             spills: self.spills,
         })
+    }
+
+    /// What follows comes from this place of the source.
+    fn mark(&mut self, place: Option<Loc>) {
+        if let Some(place) = place
+            && self.places.last().copied().unwrap_or_default() != place
+        {
+            self.asm.mark();
+            self.places.push(place);
+        }
     }
 
     /// An instruction of the table, checked.

@@ -7,6 +7,7 @@
 use crate::convention::Convention;
 use crate::encode::{Access, Cc, ConstId, Kind, Masking, Op, Place, Reg, Round, Width};
 use crate::{Features, encode};
+use kjit_ir::Loc;
 use kjit_ir::target::BackendError;
 use regalloc2::{RegClass, VReg};
 use rustc_hash::FxHashMap;
@@ -242,6 +243,8 @@ pub(crate) enum Inst {
 pub(crate) struct BlockData {
     pub(crate) params: Vec<VReg>,
     pub(crate) insts: Vec<Inst>,
+    /// Where in the source instructions come from: the number of the first one, ascending.
+    pub(crate) places: Vec<(usize, Loc)>,
     /// The block starts at a multiple of this.
     pub(crate) align: u8,
 }
@@ -273,6 +276,7 @@ pub struct Function {
     /// Size and alignment.
     pub(crate) slots: Vec<(u32, u32)>,
     current: Option<BlockId>,
+    place: Loc,
     error: Option<String>,
 }
 
@@ -291,6 +295,7 @@ impl Function {
             known: FxHashMap::default(),
             slots: Vec::new(),
             current: None,
+            place: Loc::default(),
             error: None,
         }
     }
@@ -412,10 +417,20 @@ impl Function {
         start..self.args.len() as u32
     }
 
+    /// Instructions from now on come from this place of the source.
+    pub fn set_place(&mut self, place: Loc) {
+        self.place = place;
+    }
+
     fn push(&mut self, inst: Inst) {
         match self.current {
             Some(block) if !self.blocks[block.0 as usize].ends() => {
-                self.blocks[block.0 as usize].insts.push(inst);
+                let block = &mut self.blocks[block.0 as usize];
+                let last = block.places.last().map(|(_, place)| *place);
+                if last.unwrap_or_default() != self.place {
+                    block.places.push((block.insts.len(), self.place));
+                }
+                block.insts.push(inst);
             }
             _ => self.wrong(|| format!("{inst:?} is in no block, or behind its end")),
         }

@@ -56,7 +56,7 @@ mod lower;
 #[cfg(all(test, unix, target_arch = "x86_64"))]
 mod tests;
 
-pub use backend::{Tier, X86};
+pub use backend::{Listing, Tier, X86, listing};
 pub use emit::Compiled;
 pub use features::Features;
 pub use inst::{Addr, BlockId, Extra, Function, Input, StackSlot, Start, Target};

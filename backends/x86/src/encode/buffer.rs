@@ -97,6 +97,8 @@ pub struct Assembler {
     elastic: Vec<(usize, Elastic)>,
     /// Position in `bytes`, and how many of `elastic` come before it.
     labels: Vec<Option<(usize, usize)>>,
+    /// As the labels.
+    marks: Vec<(usize, usize)>,
     refs: Vec<(ConstRef, usize)>,
     constants: Vec<Box<[u8]>>,
     known: FxHashMap<Box<[u8]>, ConstId>,
@@ -111,6 +113,8 @@ pub struct Code {
     pub len: usize,
     /// What the alignments inside rest on.
     pub align: usize,
+    /// Where each [`Assembler::mark`] is.
+    pub marks: Vec<usize>,
 }
 
 impl Assembler {
@@ -130,6 +134,11 @@ impl Assembler {
         let here = (self.bytes.len(), self.elastic.len());
         let old = self.labels[label.0 as usize].replace(here);
         debug_assert_eq!(old, None, "a label has one place");
+    }
+
+    /// [`Code::marks`] says where this is.
+    pub fn mark(&mut self) {
+        self.marks.push((self.bytes.len(), self.elastic.len()));
     }
 
     /// A constant of 1 to 64 bytes, a power of two, in the pool.
@@ -239,7 +248,9 @@ impl Assembler {
         };
         let align = self.elastic.iter().map(aligned);
         let align = align.chain(self.constants.iter().map(|c| c.len()));
+        let marks = self.marks.iter().map(|&(at, before)| shift(at, before));
         Ok(Code {
+            marks: marks.collect(),
             len,
             align: align.max().unwrap_or(1),
             bytes,

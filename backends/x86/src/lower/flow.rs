@@ -31,6 +31,7 @@ impl Lower<'_> {
                 continue;
             }
             let data = kernel.inst(inst);
+            self.f.set_place(data.loc);
             let target = match data.op {
                 Opcode::Yield => self.yields.last().cloned(),
                 Opcode::Continue => self.loops.last().map(|l| l.again.clone()),

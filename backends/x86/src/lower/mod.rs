@@ -37,7 +37,9 @@ mod vector;
 use crate::encode::{Cc, Op, Width};
 use crate::{Addr, Extra, Function, Input, RegClass, Target, VReg};
 use kjit_ir::target::BackendError;
-use kjit_ir::{ArrayMode, DType, Form, Function as Kernel, Imm, Inst, Opcode, Scalar, Type, Value};
+use kjit_ir::{
+    ArrayMode, DType, Form, Function as Kernel, Imm, Inst, Loc, Opcode, Scalar, Type, Value,
+};
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
@@ -84,6 +86,10 @@ pub(crate) struct Lowered {
     pub(crate) function: Function,
     /// The number of elements must be a multiple of this.
     pub(crate) lanes: usize,
+    /// Lanes of a vector.
+    pub(crate) vector: usize,
+    /// Vectors of an iteration of the loop over whole ones.
+    pub(crate) copies: usize,
 }
 
 /// State of lowering one kernel.
@@ -174,6 +180,8 @@ pub(crate) fn lower(
     Ok(Lowered {
         function: lower.f,
         lanes,
+        vector: lower.shape.lanes,
+        copies: lower.shape.copies,
     })
 }
 
@@ -300,6 +308,7 @@ impl Lower<'_> {
     fn body(&mut self) {
         self.clear_locals();
         self.block(self.kernel.entry);
+        self.f.set_place(Loc::default());
     }
 
     /// Forgets what was lowered for a loop that is done.
@@ -333,10 +342,12 @@ impl Lower<'_> {
             };
             let ready = |arg: &Value| !matches!(self.vals[arg.index()], Val::None);
             if invariant && data.args.iter().all(ready) {
+                self.f.set_place(data.loc);
                 self.inst(inst);
                 self.hoisted[inst.index()] = true;
             }
         }
+        self.f.set_place(Loc::default());
         self.copies = copies;
     }
 
