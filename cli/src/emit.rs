@@ -1,10 +1,12 @@
 //! `kjit emit`: shows any stage of the compilation.
 
+use crate::listing;
+use crate::options::IsaArg;
 use crate::report::{Failure, Outcome, read_source};
 use clap::ValueEnum;
-use kjit::{Class, DType, Program, Signature, Source};
-use kjit_driver::emit::{FileStage, KernelStage, file_stage, kernel_stage};
-use kjit_driver::{CompileError, CompileOptions, KernelSpec};
+use kjit::{Class, DType, Isa, Program, Signature, Source};
+use kjit_driver::emit::{FileStage, KernelStage, file_stage, kernel_stage, wide_code};
+use kjit_driver::{BackendError, CompileError, CompileOptions, KernelSpec};
 use std::io::Write;
 
 /// Show a stage of the compilation
@@ -26,6 +28,9 @@ pub struct Args {
     /// Compile with fast arithmetic
     #[arg(long)]
     fast: bool,
+    /// Vector instructions of --stage asm; this machine need not have them
+    #[arg(long, value_enum, default_value = "sse")]
+    isa: IsaArg,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,13 @@ pub fn main(args: Args) -> Outcome {
         StageArg::Asm => KernelStage::Asm,
         StageArg::Wgsl => KernelStage::Wgsl,
     };
+    let isa = args.isa.isa();
+    if isa != Isa::Sse && stage != KernelStage::Asm {
+        return Err(Failure::with_help(
+            format!("only --stage asm depends on --isa {}", isa.name()),
+            "leave --isa out, or ask for --stage asm",
+        ));
+    }
     let program =
         Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
     let dtypes = args
@@ -77,16 +89,16 @@ pub fn main(args: Args) -> Outcome {
             generics,
             masked: false,
         };
-        let text = kernel_stage(
-            &program,
-            &spec,
-            CompileOptions {
-                fast: args.fast,
-                ..Default::default()
-            },
-            stage,
-        )
-        .map_err(|error| compile_failure(error, &source))?;
+        let options = CompileOptions {
+            fast: args.fast,
+            ..Default::default()
+        };
+        let wide = wide_code(&program, &spec, options, isa);
+        let text = match wide.map_err(|error| wide_failure(error, &source))? {
+            Some((name, code)) => listing::text(&name, isa.name(), &code, &source),
+            None => kernel_stage(&program, &spec, options, stage)
+                .map_err(|error| compile_failure(error, &source))?,
+        };
         texts.push(text);
     }
     let mut out = std::io::stdout().lock();
@@ -194,6 +206,17 @@ fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failu
         .enumerate()
         .map(|(n, (name, class))| pick(n, name, *class))
         .collect()
+}
+
+/// What the wide backend has no code for, other code is run for.
+fn wide_failure(error: CompileError, source: &Source) -> Failure {
+    match error {
+        CompileError::Backend(error @ BackendError::Unsupported(_)) => Failure::with_help(
+            error.to_string(),
+            "such a kernel runs as 128-bit code, which --isa sse shows",
+        ),
+        error => compile_failure(error, source),
+    }
 }
 
 fn compile_failure(error: CompileError, source: &Source) -> Failure {

@@ -8,6 +8,7 @@ mod call_options;
 mod check;
 mod emit;
 mod fmt;
+mod listing;
 mod options;
 mod progress;
 mod report;

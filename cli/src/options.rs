@@ -36,6 +36,17 @@ pub enum IsaArg {
     Avx512,
 }
 
+impl IsaArg {
+    /// What it names.
+    pub fn isa(self) -> Isa {
+        match self {
+            IsaArg::Sse => Isa::Sse,
+            IsaArg::Avx2 => Isa::Avx2,
+            IsaArg::Avx512 => Isa::Avx512,
+        }
+    }
+}
+
 /// `--target`
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetArg {
@@ -109,11 +120,7 @@ impl EngineArgs {
             },
             fast: self.fast,
             interp: self.target == TargetArg::Interp,
-            isa: self.isa.map(|isa| match isa {
-                IsaArg::Sse => Isa::Sse,
-                IsaArg::Avx2 => Isa::Avx2,
-                IsaArg::Avx512 => Isa::Avx512,
-            }),
+            isa: self.isa.map(IsaArg::isa),
             scalar: self.target == TargetArg::Scalar,
             fpe: match fpe {
                 None => FpeMode::Ignore,

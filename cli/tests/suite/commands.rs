@@ -99,6 +99,47 @@ fn emit_shows_every_stage() {
     assert!(wide.contains("f64x2"), "{wide}");
 }
 
+/// The whole text for saxpy, on machines that need not have the instructions; `KJIT_BLESS=1` writes it anew: read the
+/// diff.
+#[test]
+#[cfg(all(unix, target_arch = "x86_64"))]
+fn emit_shows_wide_code_with_the_source_beside() {
+    let sandbox = Sandbox::new();
+    for isa in ["avx2", "avx512"] {
+        let file = repo("examples/saxpy.k");
+        let text = sandbox
+            .run(&["emit", &file, "--stage", "asm", "--isa", isa])
+            .ok();
+        assert!(
+            text.lines()
+                .any(|l| l.contains("vfmadd") || l.contains("vmulps")),
+            "{text}"
+        );
+        assert!(text.contains("; 9: a * x"), "{text}");
+        let path = repo(&format!("cli/tests/asm/saxpy.{isa}.txt"));
+        if std::env::var_os("KJIT_BLESS").is_some_and(|v| v == "1") {
+            std::fs::write(&path, &text).expect("blessing");
+        }
+        let expected = std::fs::read_to_string(&path).expect("the expected text");
+        assert_eq!(text, expected, "{path} (KJIT_BLESS=1 writes it anew)");
+    }
+}
+
+#[test]
+fn emit_of_wide_code_says_what_it_is_not_for() {
+    let sandbox = Sandbox::new();
+    sandbox.write("half.k", PROGRAM);
+    let ran = sandbox.run(&["emit", "half.k", "--stage", "clif", "--isa", "avx2"]);
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr
+            .contains("only --stage asm depends on --isa avx2"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("leave --isa out"), "{}", ran.stderr);
+}
+
 #[test]
 fn mandelbrot_is_vectorised_with_masks() {
     let sandbox = Sandbox::new();
