@@ -45,6 +45,27 @@ pub fn use_counts(func: &Function) -> Vec<u32> {
     counts
 }
 
+/// In how many loops each value is defined.
+pub fn loop_depths(func: &Function) -> Vec<u32> {
+    let mut depths = vec![0; func.values.len()];
+    let mut pending: Vec<(Block, u32)> = vec![(func.entry, 0)];
+    while let Some((block, depth)) = pending.pop() {
+        let data = func.block(block);
+        for param in &data.params {
+            depths[param.index()] = depth;
+        }
+        for &inst in &data.insts {
+            let data = func.inst(inst);
+            for result in &data.results {
+                depths[result.index()] = depth;
+            }
+            let inner = depth + u32::from(data.op == Opcode::Loop);
+            pending.extend(data.blocks.iter().map(|block| (*block, inner)));
+        }
+    }
+    depths
+}
+
 /// Does control reach the end of this arm of an `if` and go on behind the `if`?
 pub fn falls_through(func: &Function, arm: Block) -> bool {
     func.terminator(arm)

@@ -9,6 +9,7 @@ use super::{Clif, Lower, Val, array_flags, shape};
 use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, types,
 };
+use kjit_ir::analysis::tree::loop_depths;
 use kjit_ir::{ArrayRef, DType, DimRef, Imm, Scalar, Type, Value};
 
 /// What core accesses need, loaded once a call.
@@ -44,7 +45,7 @@ impl Lower<'_> {
         let mut frame = Frame {
             extents: vec![None; kernel.dims.len()],
             steps: vec![Vec::new(); kernel.arrays.len()],
-            depths: shape::loop_depths(kernel),
+            depths: loop_depths(kernel),
             nowhere: None,
         };
         let mut used = vec![false; kernel.arrays.len()];

@@ -35,27 +35,6 @@ fn usual_insts(kernel: &Function) -> impl Iterator<Item = Inst> {
     insts.into_iter()
 }
 
-/// In how many loops each value is defined.
-pub(super) fn loop_depths(kernel: &Function) -> Vec<u32> {
-    let mut depths = vec![0; kernel.values.len()];
-    let mut pending: Vec<(Block, u32)> = vec![(kernel.entry, 0)];
-    while let Some((block, depth)) = pending.pop() {
-        let data = kernel.block(block);
-        for param in &data.params {
-            depths[param.index()] = depth;
-        }
-        for &inst in &data.insts {
-            let data = kernel.inst(inst);
-            for result in &data.results {
-                depths[result.index()] = depth;
-            }
-            let inner = depth + u32::from(data.op == Opcode::Loop);
-            pending.extend(data.blocks.iter().map(|block| (*block, inner)));
-        }
-    }
-    depths
-}
-
 /// Lanes an iteration handles: 1 in scalar form, else 4 times the interleave factor.
 ///
 /// Interleaving hides loop overhead, and the latency of loops inside the body, until values no longer

@@ -4,9 +4,10 @@
 //! stay side by side. Vector form runs it only while some lane is active, so the indices are in bounds for one lane and
 //! thus for all. With varying indices lanes have offsets of their own, and those that are not active are masked.
 
-use super::{Copies, Lower, Val, shape};
+use super::{Copies, Lower, Val};
 use crate::encode::{Op, Width};
 use crate::{Addr, VReg};
+use kjit_ir::analysis::tree::loop_depths;
 use kjit_ir::analysis::tree::walk;
 use kjit_ir::{ArrayRef, DType, DimRef, Imm, Opcode, Scalar, Type, Value, ValueDef};
 
@@ -60,7 +61,7 @@ impl Lower<'_> {
             self.core.steps.push(own);
             next += array.core.len();
         }
-        self.core.depths = shape::loop_depths(kernel);
+        self.core.depths = loop_depths(kernel);
     }
 
     /// `dim`.

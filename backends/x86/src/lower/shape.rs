@@ -293,24 +293,3 @@ fn only_tested(kernel: &Kernel) -> Vec<bool> {
     });
     tested
 }
-
-/// In how many loops each value is defined.
-pub(super) fn loop_depths(kernel: &Kernel) -> Vec<u32> {
-    let mut depths = vec![0; kernel.values.len()];
-    let mut pending: Vec<(Block, u32)> = vec![(kernel.entry, 0)];
-    while let Some((block, depth)) = pending.pop() {
-        let data = kernel.block(block);
-        for param in &data.params {
-            depths[param.index()] = depth;
-        }
-        for &inst in &data.insts {
-            let data = kernel.inst(inst);
-            for result in &data.results {
-                depths[result.index()] = depth;
-            }
-            let inner = depth + u32::from(data.op == Opcode::Loop);
-            pending.extend(data.blocks.iter().map(|block| (*block, inner)));
-        }
-    }
-    depths
-}
