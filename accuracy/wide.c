@@ -49,67 +49,57 @@ struct answer {
 TURNS(, wide, l)
 TURNS(narrow_, double, )
 
-static wide rsqrt(wide x) { return 1 / sqrtl(x); }
-
-static wide sinc(wide x) {
-    if (x == 0) return 1;
-    return sinpi(x) / (PI * x);
-}
-
-static wide degrees(wide x) { return x * (180 / PI); }
-
-static wide radians(wide x) { return x * (PI / 180); }
-
-static double narrow_rsqrt(double x) { return 1 / sqrt(x); }
-
-// erfc(x / sqrt(2)): x / sqrt(2) in two parts, for large x are worth an error of x^2 / 2 ulp.
-static wide erfc_of_part(wide x) {
-    static const wide HALF = 0.70710678118654752440084436210484904L;
-    // HALF is off by this; the product by what fmal tells.
-    static const wide REST = 1.8950325588932570797e-20L;
-    wide t = x * HALF;
-    wide d = fmal(x, HALF, -t) + x * REST;
-    return erfcl(t) - 1.1283791670955125739L * expl(-t * t) * d;
-}
-
-static wide ndtr(wide x) { return isinf(x) ? (x > 0 ? 1 : 0) : 0.5L * erfc_of_part(-x); }
-
-// One step of third order from a value that is nearly right; from zero on where it is not.
-static wide erfinv(wide y, wide guess) {
-    if (isnan(y) || fabsl(y) > 1) return NAN;
-    if (fabsl(y) == 1) return copysignl(INFINITY, y);
-    if (y == 0) return y;
-    wide a = fabsl(y);
-    wide x = fabsl(guess);
-    if (!(x < 10) || x == 0) x = a < 0.9L ? a : sqrtl(-logl(1 - a));
-    for (int n = 0; n < 60; n++) {
-        wide rest = a < 0.5L ? erfl(x) - a : (1 - a) - erfcl(x);
-        wide u = rest * 0.88622692545275801364908374167057259L * expl(x * x);
-        wide step = u / (1 + u * x);
-        x -= step;
-        if (fabsl(step) <= 1e-6L * x) break;
+// Functions that the C library lacks, made of those it has, in both widths. `half` is sqrt(1/2), `rest` what it is off.
+//
+// erfc(x / sqrt(2)): x / sqrt(2) in two parts, for large x are worth an error of x^2 / 2 ulp. Inverses take steps of third order from
+// a value that is nearly right, or from zero on where it is not; ndtri for min(p, 1 - p), which is exact.
+#define MADE(name, type, l, half, rest) \
+    static type name##rsqrt(type x) { return 1 / sqrt##l(x); } \
+    static type name##sinc(type x) { return x == 0 ? 1 : name##sinpi(x) / ((type)PI * x); } \
+    static type name##degrees(type x) { return x * (type)(180 / PI); } \
+    static type name##radians(type x) { return x * (type)(PI / 180); } \
+    static type name##erfc_of_part(type x) { \
+        type t = x * (type)half; \
+        type d = fma##l(x, (type)half, -t) + x * (type)rest; \
+        return erfc##l(t) - (type)1.1283791670955125739L * exp##l(-t * t) * d; \
+    } \
+    static type name##ndtr(type x) { return isinf(x) ? (x > 0 ? 1 : 0) : (type)0.5 * name##erfc_of_part(-x); } \
+    static type name##erfinv(type y, type guess) { \
+        if (isnan(y) || fabs##l(y) > 1) return NAN; \
+        if (fabs##l(y) == 1) return copysign##l(INFINITY, y); \
+        if (y == 0) return y; \
+        type a = fabs##l(y); \
+        type x = fabs##l(guess); \
+        if (!(x < 10) || x == 0) x = a < (type)0.9 ? a : sqrt##l(-log##l(1 - a)); \
+        for (int n = 0; n < 60; n++) { \
+            type left = a < (type)0.5 ? erf##l(x) - a : (1 - a) - erfc##l(x); \
+            type u = left * (type)0.88622692545275801364908374167057259L * exp##l(x * x); \
+            type step = u / (1 + u * x); \
+            x -= step; \
+            if (fabs##l(step) <= (type)1e-6 * x) break; \
+        } \
+        return copysign##l(x, y); \
+    } \
+    static type name##ndtri(type p, type guess) { \
+        if (isnan(p) || p < 0 || p > 1) return NAN; \
+        if (p == 0) return -INFINITY; \
+        if (p == 1) return INFINITY; \
+        if (p == (type)0.5) return 0; \
+        type q = p < (type)0.5 ? p : 1 - p; \
+        type x = -fabs##l(guess); \
+        if (!(x > -60) || x == 0) x = -sqrt##l(-2 * log##l(q)) / 2; \
+        for (int n = 0; n < 60; n++) { \
+            type left = q > (type)0.3 ? (type)0.5 * erf##l(x * (type)half) - (q - (type)0.5) : name##ndtr(x) - q; \
+            type u = left * (type)2.5066282746310005024157652848110453L * exp##l((type)0.5 * x * x); \
+            type step = u / (1 + (type)0.5 * u * x); \
+            x -= step; \
+            if (fabs##l(step) <= (type)1e-6 * -x) break; \
+        } \
+        return p < (type)0.5 ? x : -x; \
     }
-    return copysignl(x, y);
-}
 
-static wide ndtri(wide p, wide guess) {
-    if (isnan(p) || p < 0 || p > 1) return NAN;
-    if (p == 0) return -INFINITY;
-    if (p == 1) return INFINITY;
-    if (p == 0.5L) return 0;
-    // For q = min(p, 1 - p), which is exact.
-    wide q = p < 0.5L ? p : 1 - p;
-    wide x = -fabsl(guess);
-    if (!(x > -60) || x == 0) x = -sqrtl(-2 * logl(q)) / 2;
-    for (int n = 0; n < 60; n++) {
-        wide rest = q > 0.3L ? 0.5L * erfl(x * 0.70710678118654752440084436210484904L) - (q - 0.5L) : ndtr(x) - q;
-        wide u = rest * 2.5066282746310005024157652848110453L * expl(0.5L * x * x);
-        wide step = u / (1 + 0.5L * u * x);
-        x -= step;
-        if (fabsl(step) <= 1e-6L * -x) break;
-    }
-    return p < 0.5L ? x : -x;
-}
+MADE(, wide, l, 0.70710678118654752440084436210484904L, 1.8950325588932570797e-20L)
+MADE(narrow_, double, , 0.70710678118654752440084436210484904, -4.8336466567264565186e-17)
 
 // psi(x + n) - 1/x - .. - 1/(x + n - 1), and reflection; the asymptotic series from 20 on.
 static struct answer digamma(wide x) {
@@ -184,6 +174,7 @@ struct row {
     double (*narrow2)(double, double);
     wide (*one)(wide);
     wide (*two)(wide, wide);
+    double (*narrow_inverse)(double, double);
     wide (*inverse)(wide, wide);
     struct answer (*sum)(wide);
     // The size of the largest term, if the value is a sum that may cancel.
@@ -193,22 +184,21 @@ struct row {
 
 #define C1(f) {.name = #f, .narrow = f, .one = f##l}
 #define C2(f) {.name = #f, .narrow2 = f, .two = f##l}
-#define OWN1(f) {.name = #f, .one = f, .own = 1}
-#define TURN(f) {.name = #f, .narrow = narrow_##f, .one = f, .own = 1}
+#define MADE1(f) {.name = #f, .narrow = narrow_##f, .one = f, .own = 1}
 #define SUM2(f) {.name = #f, .two = f, .term = larger, .own = 1}
 
 static const struct row ROWS[] = {
     C1(exp), C1(exp2), C1(exp10), C1(expm1), C1(log), C1(log2), C1(log10), C1(log1p), C1(cbrt), C1(sin), C1(cos), C1(tan),
     C1(asin), C1(acos), C1(atan), C1(sinh), C1(cosh), C1(tanh), C1(asinh), C1(acosh), C1(atanh), C1(erf), C1(erfc),
     C2(pow), C2(hypot), C2(atan2),
-    TURN(sinpi), TURN(cospi), TURN(tanpi), OWN1(sinc), OWN1(degrees), OWN1(radians), OWN1(ndtr),
+    MADE1(sinpi), MADE1(cospi), MADE1(tanpi), MADE1(sinc), MADE1(degrees), MADE1(radians), MADE1(ndtr),
     SUM2(logaddexp), SUM2(logaddexp2),
     {.name = "rsqrt", .narrow = narrow_rsqrt, .one = rsqrt},
     {.name = "gamma", .narrow = tgamma, .one = tgammal},
     {.name = "lgamma", .narrow = narrow_lgamma, .one = lgamma_of, .term = lgamma_term},
     {.name = "digamma", .sum = digamma, .term = digamma_term, .own = 1},
-    {.name = "erfinv", .inverse = erfinv, .own = 1},
-    {.name = "ndtri", .inverse = ndtri, .own = 1},
+    {.name = "erfinv", .narrow_inverse = narrow_erfinv, .inverse = erfinv, .own = 1},
+    {.name = "ndtri", .narrow_inverse = narrow_ndtri, .inverse = ndtri, .own = 1},
 };
 
 // The number of a function, or -1.
@@ -221,7 +211,7 @@ int reference_row(const char *name) {
 // Whose a function's values are, `narrow` for f32: 0 the C library's of f64, 1 its of 80 bits; 2 and 3 are made of these.
 int reference_kind(int row, int narrow) {
     const struct row *f = &ROWS[row];
-    return 2 * f->own + !(narrow && (f->narrow || f->narrow2));
+    return 2 * f->own + !(narrow && (f->narrow || f->narrow2 || f->narrow_inverse));
 }
 
 // Values of a function in 80 bits and what each may be off. `guess` holds results near the right ones, from which inverse
@@ -317,8 +307,10 @@ double narrow_errors(int row, const double *x, const double *y, double *restrict
     const double off = NARROW_OFF * 0x1p24;
     if (f->narrow)
         for (size_t i = 0; i < n; i++) value[i] = f->narrow(x[i]);
-    else
+    else if (f->narrow2)
         for (size_t i = 0; i < n; i++) value[i] = f->narrow2(x[i], y[i]);
+    else
+        for (size_t i = 0; i < n; i++) value[i] = f->narrow_inverse(x[i], got[0][i]);
     for (size_t grade = 0; grade < grades; grade++) {
         const double *restrict results = got[grade];
         double *restrict out = error[grade];
