@@ -28,9 +28,9 @@ pub struct Args {
     /// Compile with fast arithmetic
     #[arg(long)]
     fast: bool,
-    /// Vector instructions of --stage asm; this machine need not have them
-    #[arg(long, value_enum, default_value = "sse")]
-    isa: IsaArg,
+    /// Vector instructions of --stage asm, which this machine need not have (default: the widest that it has)
+    #[arg(long, value_enum)]
+    isa: Option<IsaArg>,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +66,19 @@ pub fn main(args: Args) -> Outcome {
         StageArg::Asm => KernelStage::Asm,
         StageArg::Wgsl => KernelStage::Wgsl,
     };
-    let isa = args.isa.isa();
-    if isa != Isa::Sse && stage != KernelStage::Asm {
+    let asked = args.isa.map(IsaArg::isa);
+    if let Some(isa) = asked
+        && stage != KernelStage::Asm
+    {
         return Err(Failure::with_help(
             format!("only --stage asm depends on --isa {}", isa.name()),
             "leave --isa out, or ask for --stage asm",
         ));
     }
+    let isa = match stage {
+        KernelStage::Asm => asked.unwrap_or_else(Isa::preferred),
+        _ => Isa::Sse,
+    };
     let program =
         Program::compile(source.clone()).map_err(|list| Failure::diagnostics(&list, &source))?;
     let dtypes = args
@@ -93,8 +99,12 @@ pub fn main(args: Args) -> Outcome {
             fast: args.fast,
             ..Default::default()
         };
-        let wide = wide_code(&program, &spec, options, isa);
-        let text = match wide.map_err(|error| wide_failure(error, &source))? {
+        let wide = match wide_code(&program, &spec, options, isa) {
+            // What runs in its place.
+            Err(CompileError::Backend(BackendError::Unsupported(_))) if asked.is_none() => None,
+            wide => wide.map_err(|error| wide_failure(error, &source))?,
+        };
+        let text = match wide {
             Some((name, code)) => listing::text(&name, isa.name(), &code, &source),
             None => kernel_stage(&program, &spec, options, stage)
                 .map_err(|error| compile_failure(error, &source))?,

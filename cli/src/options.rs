@@ -20,7 +20,7 @@ pub struct EngineArgs {
     /// Allow contraction, reassociation and approximate arithmetic
     #[arg(long)]
     pub fast: bool,
-    /// Vector instructions to make code of (default: what KJIT_ISA names, or what is best tested)
+    /// Vector instructions to make code of (default: what KJIT_ISA names, or the widest that this machine has)
     #[arg(long, value_enum)]
     pub isa: Option<IsaArg>,
 }

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// Vector instructions of the CPU.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Isa {
-    /// 128 bits, through Cranelift: on every machine (SSE on x86-64, NEON on aarch64).
+    /// 128 bits, through Cranelift: on every machine (SSE and AVX on x86-64, NEON on aarch64).
     Sse,
     /// 256 bits: AVX2 with FMA.
     Avx2,
@@ -34,6 +34,15 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
+    /// Bits of a vector.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Isa::Sse => 128,
+            Isa::Avx2 => 256,
+            Isa::Avx512 => 512,
+        }
+    }
+
     pub(crate) fn tier(self) -> Option<Tier> {
         match self {
             Isa::Sse => None,
@@ -49,9 +58,10 @@ impl Isa {
             .is_none_or(|tier| host.contains(tier.features()))
     }
 
-    /// What kernels are made of where nobody asks for another.
+    /// What kernels are made of where nobody asks for another: the widest that this machine has.
     pub fn preferred() -> Isa {
-        Isa::Sse
+        let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+        available.last().unwrap_or(Isa::Sse)
     }
 
     /// The backend, of which a process has one.

@@ -163,6 +163,11 @@ impl Engine {
         self.number
     }
 
+    /// The vector instructions that code is made of.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
     /// How many threads take part in large work.
     pub fn threads(&self) -> usize {
         self.scheduler.threads()
@@ -173,8 +178,7 @@ impl Engine {
         let code = match self.code() {
             CpuCode::Interp => ", interpreted",
             CpuCode::Scalar => ", scalar code",
-            CpuCode::Vector(Isa::Sse) => "",
-            CpuCode::Vector(isa) => &format!(", {}", isa.name()),
+            CpuCode::Vector(isa) => &format!(", {}-bit SIMD", isa.bits()),
         };
         match self.options.target {
             Target::Cpu => format!("cpu (1 thread{code})"),

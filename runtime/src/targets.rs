@@ -7,7 +7,13 @@ pub fn describe_targets() -> Vec<String> {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
     let arch = std::env::consts::ARCH;
     let mut lines = vec![
-        format!("cpu       one core, {arch}, 128-bit SIMD"),
+        match Engine::new(EngineOptions::default()) {
+            Ok(engine) => format!(
+                "cpu       one core, {arch}, {}-bit SIMD",
+                engine.isa().bits()
+            ),
+            Err(error) => format!("cpu       missing: {}", one_line(&error)),
+        },
         match Engine::new(EngineOptions {
             target: Target::Parallel,
             ..Default::default()
