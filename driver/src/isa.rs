@@ -60,8 +60,10 @@ impl Isa {
 
     /// What kernels are made of where nobody asks for another: the widest that this machine has.
     pub fn preferred() -> Isa {
-        let available = Isa::ALL.into_iter().filter(|isa| isa.is_available());
-        available.last().unwrap_or(Isa::Sse)
+        let mut widest_first = Isa::ALL.into_iter().rev();
+        widest_first
+            .find(|isa| isa.is_available())
+            .unwrap_or(Isa::Sse)
     }
 
     /// The backend, of which a process has one.
