@@ -57,6 +57,15 @@ impl Peer {
         self.ask(setup, statement).parse().expect("a time")
     }
 
+    /// Stops the process, so that threads of its that spin take no core from ours, or lets it go on.
+    pub fn pause(&self, pause: bool) {
+        let signal = if pause { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill")
+            .args([signal, &self.process.id().to_string()])
+            .status();
+        assert!(status.is_ok_and(|s| s.success()), "kill {signal}");
+    }
+
     /// The answer to a request.
     pub fn ask(&mut self, setup: &str, statement: &str) -> String {
         let turn = self.turn.as_secs_f64();
