@@ -2,6 +2,8 @@
 
 use crate::call::python;
 use crate::support::{Sandbox, TARGETS, repo};
+use kjit::Isa;
+use std::io::Write;
 use std::process::Command;
 
 /// Runs an example on every target; all must print the same, and contain `expected`.
@@ -144,6 +146,82 @@ fn softmax() {
 #[test]
 fn stencil() {
     as_numpy("stencil");
+}
+
+/// The examples, made small where that is possible.
+const EXAMPLES: [(&str, &[&str]); 13] = [
+    ("saxpy", &["n=1e5"]),
+    ("sumarrays", &[]),
+    ("discriminant", &[]),
+    ("polynomial", &[]),
+    ("pi_montecarlo", &["n=1e5"]),
+    ("pi_midpoint", &[]),
+    ("sum_primes", &["n=1e4"]),
+    ("mandelbrot", &["width=96", "height=64"]),
+    ("matmul", &[]),
+    ("moving_average", &[]),
+    ("sum_rows", &[]),
+    ("softmax", &[]),
+    ("stencil", &[]),
+];
+
+/// What an example prints with vector instructions, and what it saves.
+fn run_with(isa: Isa, name: &str, params: &[&str]) -> (String, Vec<(String, Vec<u8>)>) {
+    let sandbox = Sandbox::new();
+    let file = repo(&format!("examples/{name}.k"));
+    let mut args = vec!["run", &file, "--isa", isa.name()];
+    args.extend(params.iter().flat_map(|param| ["-p", param]));
+    let printed = sandbox.run(&args).ok();
+    let files = sandbox.files().into_iter().map(|file| {
+        let bytes = std::fs::read(sandbox.path().join(&file)).expect("what it saved");
+        (file, bytes)
+    });
+    (printed, files.collect())
+}
+
+/// Every example prints and saves the same as with 128-bit code.
+fn as_with_sse(isa: Isa) {
+    if !isa.is_available() {
+        let lacks = isa.name();
+        let _ = writeln!(
+            std::io::stderr(),
+            "this machine has no {lacks}: no example ran with it"
+        );
+        return;
+    }
+    for (name, params) in EXAMPLES {
+        let expected = run_with(Isa::Sse, name, params);
+        let got = run_with(isa, name, params);
+        assert!(
+            expected == got,
+            "{name} differs with {}: {}",
+            isa.name(),
+            got.0
+        );
+    }
+}
+
+#[test]
+fn every_example_does_the_same_with_avx2() {
+    as_with_sse(Isa::Avx2);
+}
+
+#[test]
+fn every_example_does_the_same_with_avx512() {
+    as_with_sse(Isa::Avx512);
+}
+
+#[test]
+fn no_example_is_left_out() {
+    let folder = std::fs::read_dir(repo("examples")).expect("the examples");
+    let files = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = files
+        .filter_map(|f| Some(f.strip_suffix(".k")?.to_string()))
+        .collect();
+    names.sort();
+    let mut known: Vec<&str> = EXAMPLES.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    assert_eq!(names, known);
 }
 
 /// The same sum by a plain loop.
