@@ -31,8 +31,8 @@
 //! strided n-dimensional array; [`Engine`] where and how to run; [`run`] executes a program's `main`.
 
 pub use kjit_driver::{
-    Code, CompileError, CompileOptions, CpuCode, Diagnostic, Isa, KernelSpec, Program, Source,
-    format_source,
+    Code, CompileError, CompileOptions, CpuCode, Diagnostic, Isa, KernelSpec, Profile, Program,
+    Source, format_source,
 };
 pub use kjit_ir::{Access, Class, DType, Loc, Scalar, Signature, TypeSpec, UfuncMethod};
 pub use kjit_macros::kernel;

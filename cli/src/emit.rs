@@ -128,7 +128,11 @@ fn print_file_stage(source: &Source, stage: FileStage) -> Outcome {
     }
 }
 
-fn selected<'p>(program: &'p Program, name: Option<&str>) -> Result<Vec<&'p Signature>, Failure> {
+/// The ufuncs asked for: the one of that name, or all.
+pub fn selected<'p>(
+    program: &'p Program,
+    name: Option<&str>,
+) -> Result<Vec<&'p Signature>, Failure> {
     let all = program.signatures();
     let Some(name) = name else {
         return Ok(all.iter().collect());
@@ -168,7 +172,8 @@ pub fn parse_dtype(name: &str) -> Result<DType, Failure> {
     })
 }
 
-fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failure> {
+/// The dtypes of a ufunc's type parameters.
+pub fn generics(signature: &Signature, dtypes: &[DType]) -> Result<Vec<DType>, Failure> {
     let wanted = signature.generics.len();
     if dtypes.len() > 1 && dtypes.len() != wanted {
         return Err(Failure::with_help(
@@ -229,7 +234,8 @@ fn wide_failure(error: CompileError, source: &Source) -> Failure {
     }
 }
 
-fn compile_failure(error: CompileError, source: &Source) -> Failure {
+/// The message for a ufunc that is not compiled.
+pub fn compile_failure(error: CompileError, source: &Source) -> Failure {
     match error {
         CompileError::Diagnostics(list) => Failure::diagnostics(&list, source),
         CompileError::Backend(error) => Failure::message(error.to_string()),

@@ -19,8 +19,8 @@ pub fn text(name: &str, isa: &str, code: &Listing, source: &Source) -> String {
         "{name}, {isa}: {} bytes of code, {} of constants; {} lanes a vector, {} an iteration",
         code.len,
         code.bytes.len() - code.len,
-        code.lanes,
-        match code.copies {
+        code.report.lanes,
+        match code.report.copies {
             1 => "1 vector".to_string(),
             n => format!("{n} vectors"),
         }
@@ -54,7 +54,7 @@ pub fn text(name: &str, isa: &str, code: &Listing, source: &Source) -> String {
 }
 
 /// The line of a place and what is there. What comes from no place is for the loop over the elements.
-fn beside(source: &Source, place: kjit::Loc) -> String {
+pub fn beside(source: &Source, place: kjit::Loc) -> String {
     if place.file == 0 {
         return "(no line)".to_string();
     }

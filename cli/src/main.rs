@@ -7,6 +7,7 @@ mod call;
 mod call_options;
 mod check;
 mod emit;
+mod explain;
 mod fmt;
 mod listing;
 mod options;
@@ -40,6 +41,7 @@ enum Command {
     Call(Box<call::Args>),
     Check(check::Args),
     Emit(emit::Args),
+    Explain(explain::Args),
     Test(test::Args),
     Targets(targets::Args),
     Fmt(fmt::Args),
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
             Command::Call(args) => call::main(*args),
             Command::Check(args) => check::main(args),
             Command::Emit(args) => emit::main(args),
+            Command::Explain(args) => explain::main(args),
             Command::Test(args) => test::main(args),
             Command::Targets(args) => targets::main(args),
             Command::Fmt(args) => fmt::main(args),

@@ -128,6 +128,7 @@ impl EngineArgs {
                 Some(FpeArg::Warn) => FpeMode::Warn,
                 Some(FpeArg::Raise) => FpeMode::Raise,
             },
+            profile: None,
         };
         Engine::new(options).map_err(|error| Failure::runtime(&error, None))
     }

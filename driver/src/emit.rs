@@ -106,7 +106,7 @@ pub fn wide_code(
 }
 
 /// The kernel on arrays that are contiguous; sub-arrays of a gufunc lie anywhere.
-fn contiguous(scalar: &Function) -> Result<Function, CompileError> {
+pub(crate) fn contiguous(scalar: &Function) -> Result<Function, CompileError> {
     let access: Vec<Access> = (scalar.arrays.iter())
         .map(|a| match a.core.is_empty() {
             true => Access::Contiguous,

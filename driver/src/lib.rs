@@ -21,17 +21,20 @@
 
 pub mod emit;
 mod error;
+pub mod explain;
 mod isa;
 mod pipeline;
 mod program;
 
 pub use error::CompileError;
 pub use isa::Isa;
+pub use kjit_code::Profile;
 pub use kjit_frontend::{
     Diagnostic, Source, diagnostic::Code, format_file as format_source, render,
 };
 pub use kjit_interp::TrapReport;
-pub use kjit_ir::target::BackendError;
+pub use kjit_ir::analysis::limits::{Limit, MACHINE};
+pub use kjit_ir::target::{BackendError, CodeNote};
 pub use kjit_wgsl as wgsl;
 pub use kjit_x86::Listing;
 pub use pipeline::{

@@ -435,6 +435,14 @@ impl Function {
         self.values[value.index()].def
     }
 
+    /// Vector form: is the value whether a bool is true in some lane?
+    pub fn tests_lanes(&self, value: Value) -> bool {
+        match self.def(value) {
+            ValueDef::Result(inst, _) => self.inst(inst).op == Opcode::AnyTrue,
+            ValueDef::Param(..) => false,
+        }
+    }
+
     /// The constant a value is, if it is one (looking through `splat`).
     pub fn as_const(&self, value: Value) -> Option<Scalar> {
         let ValueDef::Result(inst, _) = self.def(value) else {

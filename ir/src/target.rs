@@ -3,7 +3,7 @@
 //! A backend gets one kernel: verified, inlined (no `call`), without nested `return`. It is given in
 //! the [`Form`] that the backend asks for.
 
-use crate::{Form, Function};
+use crate::{DType, Form, Function, Inst, Loc, Opcode};
 use std::fmt;
 use std::sync::Arc;
 
@@ -45,6 +45,108 @@ pub trait CompiledKernel: Send + Sync {
         steps: *const isize,
         data: *const u8,
     );
+}
+
+/// What a backend made of a kernel, for people: `kjit explain`.
+#[derive(Clone, Debug)]
+pub struct CodeReport {
+    /// Bits of a vector.
+    pub bits: usize,
+    /// Elements that a vector of the iteration stands for.
+    pub lanes: usize,
+    /// Vectors an iteration: the interleave factor.
+    pub copies: usize,
+    /// Why there are no more lanes, with what decided that if something did.
+    pub why_lanes: (String, Option<Loc>),
+    /// Why there are no more vectors an iteration.
+    pub why_copies: String,
+    /// What takes more than the instructions of the operation, in the order of the source.
+    pub notes: Vec<CodeNote>,
+    /// What is known of the machine code, if that is the same on every machine.
+    pub machine: Option<MachineReport>,
+}
+
+/// The machine code of a [`CodeReport`].
+#[derive(Clone, Debug, Default)]
+pub struct MachineReport {
+    /// Bytes of instructions.
+    pub bytes: usize,
+    /// Bytes of constants.
+    pub constants: usize,
+    /// Bytes of stack.
+    pub frame: usize,
+    /// The loops, outer ones first.
+    pub loops: Vec<LoopCode>,
+}
+
+/// One loop of the machine code.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoopCode {
+    /// The `loop` that it was, or none: the loop over the elements.
+    pub inst: Option<Inst>,
+    /// Is it, or is it in, the loop over the elements that are left over behind the last whole iteration?
+    pub rest: bool,
+    /// Instructions, those of loops in it left out.
+    pub instructions: usize,
+    /// Those of them that store registers to the stack and load them again.
+    pub spills: usize,
+    /// Instructions of arms that are seldom taken, which stand apart.
+    pub seldom: usize,
+}
+
+/// Something that takes more than an instruction a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeNote {
+    /// Where in the source.
+    pub loc: Loc,
+    /// What is done.
+    pub op: Opcode,
+    /// Of what.
+    pub dtype: DType,
+    /// In which way.
+    pub how: How,
+}
+
+/// How something is done that has no instruction of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// A function is called that goes lane by lane.
+    Called,
+    /// In scalar code, lane by lane.
+    ByLanes,
+    /// Elements that are some bytes apart are moved one by one.
+    Apart,
+    /// An instruction that goes element by element inside the processor.
+    Gathered,
+    /// By a division of floats of so many bits, which is exact enough, and conversions.
+    ByFloats(u32),
+    /// By so many instructions.
+    Instructions(u32),
+    /// Behind a jump that is seldom taken; a test of all lanes leads to it.
+    Seldom,
+    /// Behind a jump that is taken where no lane wants it.
+    Skipped,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            How::Called => f.write_str(
+                "lane by lane, in a function that is called: there is no such instruction",
+            ),
+            How::ByLanes => f.write_str("lane by lane: there is no such instruction"),
+            How::Apart => f.write_str("element by element: they do not lie side by side"),
+            How::Gathered => f.write_str(
+                "one instruction, which goes element by element: each lane has an address",
+            ),
+            How::ByFloats(bits) => write!(f, "by a division of f{bits}, and conversions"),
+            How::Instructions(n) => write!(f, "{n} instructions: there is none that does it"),
+            How::Seldom => {
+                f.write_str("apart from the loop: run only where a lane wants it, which is seldom")
+            }
+            How::Skipped => f.write_str("jumped over where no lane wants it"),
+        }
+    }
 }
 
 /// Why a backend did not compile a kernel.

@@ -11,7 +11,7 @@ use crate::reduce::{self, Source, result_dtype};
 use crate::schedule::{Progress, Scheduler};
 use crate::stats::SharedStats;
 use crate::{Array, Casting, CompileOptions, KernelSpec, Program, Result, RuntimeError, Stats};
-use kjit_driver::{CpuCode, Isa};
+use kjit_driver::{CpuCode, Isa, Profile};
 use kjit_ir::{DType, FusedOp, Scalar};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,6 +63,8 @@ pub struct EngineOptions {
     pub scalar: bool,
     /// What becomes of status flags: divisions by zero, invalid operations, overflows.
     pub fpe: FpeMode,
+    /// Who is told the names of kernels, for the whole process, from now on; by default those that `KJIT_PROFILE` names.
+    pub profile: Option<Profile>,
 }
 
 /// Reductions of all elements to one value.
@@ -126,6 +128,22 @@ fn isa(wanted: Option<Isa>) -> Result<Isa> {
     )
 }
 
+/// Tells profilers of kernels made from now on, if that is asked for.
+fn enable_profile(wanted: Option<Profile>) -> Result<()> {
+    let profile = match (wanted, std::env::var("KJIT_PROFILE")) {
+        (Some(profile), _) => profile,
+        (None, Ok(names)) => Profile::from_names(&names).map_err(|_| {
+            RuntimeError::value(format!("KJIT_PROFILE is `{names}`"))
+                .help("it names who is told of kernels: perf, gdb, or both as perf,gdb")
+        })?,
+        (None, Err(_)) => return Ok(()),
+    };
+    profile.enable().map_err(|why| {
+        RuntimeError::device(format!("the names of kernels cannot be told: {why}"))
+            .help("leave KJIT_PROFILE and EngineOptions::profile out")
+    })
+}
+
 /// Engines made so far.
 static ENGINES: AtomicU64 = AtomicU64::new(0);
 
@@ -142,6 +160,7 @@ impl Engine {
             gpu::check()?;
         }
         let isa = isa(options.isa)?;
+        enable_profile(options.profile)?;
         Ok(Engine {
             isa,
             options,

@@ -65,7 +65,7 @@ pub use fpe::{FpeCount, FpeMode, FpeReport};
 /// The Rust types of elements that the standard library lacks.
 pub use half::f16;
 pub use io::{check_save_path, io_reason, load, save, write_file};
-pub use kjit_driver::{CompileOptions, Isa, KernelSpec, Program};
+pub use kjit_driver::{CompileOptions, Isa, KernelSpec, Profile, Program};
 pub use methods::{Axis, Reduce};
 pub use num_complex::{Complex32, Complex64};
 pub use program::{RunOptions, format_array, generate, run};

@@ -36,6 +36,7 @@ const ALLOWED: &[(&str, &str, &[&str])] = &[
             "kjit-ir",
             "kjit-frontend",
             "kjit-interp",
+            "kjit-code",
             "kjit-cranelift",
             "kjit-x86",
             "kjit-wgsl",

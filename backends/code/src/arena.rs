@@ -34,6 +34,8 @@ pub struct Code {
     len: usize,
     /// The arena to give the range back to, unless the region is the code's own.
     arena: Option<Arc<Arena>>,
+    /// The memory stays when the code goes.
+    stays: bool,
 }
 
 impl Arena {
@@ -57,6 +59,7 @@ impl Arena {
                         offset: 0,
                         len: code.len(),
                         arena: None,
+                        stays: false,
                     });
                 };
                 let region = Arc::new(region);
@@ -75,6 +78,7 @@ impl Arena {
             offset,
             len: code.len(),
             arena: Some(Arc::clone(self)),
+            stays: false,
         })
     }
 
@@ -155,6 +159,18 @@ impl Pool {
 }
 
 impl Code {
+    /// Code in pages of its own, of no file: what profilers and debuggers want. If it `stays`, nothing else ever takes
+    /// its place.
+    pub(crate) fn alone(code: &[u8], stays: bool) -> Result<Code, BackendError> {
+        Ok(Code {
+            region: Arc::new(Region::private(code)?),
+            offset: 0,
+            len: code.len(),
+            arena: None,
+            stays,
+        })
+    }
+
     /// Address of the first instruction.
     pub fn entry(&self) -> *const u8 {
         self.region.entry(self.offset)
@@ -169,6 +185,9 @@ impl Code {
 
 impl Drop for Code {
     fn drop(&mut self) {
+        if self.stays {
+            std::mem::forget(Arc::clone(&self.region));
+        }
         if let Some(arena) = &self.arena {
             let len = self.len.max(1).next_multiple_of(ALIGN);
             arena.release(&self.region, self.offset, len);

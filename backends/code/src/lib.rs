@@ -14,23 +14,29 @@
 //! ```
 
 mod arena;
+mod gdb;
 mod memory;
+mod profile;
 
 pub use arena::{Arena, Code};
 use kjit_ir::abi::KernelFn;
 use kjit_ir::target::{BackendError, CompiledKernel};
+use profile::Label;
+pub use profile::Profile;
 use std::sync::Arc;
 
 /// Callable code of one kernel.
 #[derive(Debug)]
 pub struct Kernel {
+    /// Goes before the code that it tells of.
+    _label: Option<Label>,
     code: Code,
     entry: KernelFn,
     lanes: usize,
 }
 
 impl Kernel {
-    /// A kernel of these bytes, which handles so many elements at once.
+    /// A kernel of these bytes, which handles so many elements at once; its name is for those that [`Profile`] tells.
     ///
     /// # Errors
     /// [`BackendError::Unsupported`] when the system gives no executable memory.
@@ -42,11 +48,23 @@ impl Kernel {
         arena: &Arc<Arena>,
         bytes: &[u8],
         lanes: usize,
+        name: impl FnOnce() -> String,
     ) -> Result<Kernel, BackendError> {
-        let code = arena.publish(bytes)?;
+        let profile = Profile::enabled();
+        let code = match profile == Profile::default() {
+            true => arena.publish(bytes)?,
+            false => Code::alone(bytes, profile.perf)?,
+        };
+        let label = (profile != Profile::default())
+            .then(|| Label::new(profile, &name(), code.entry(), code.len()));
         // SAFETY: the caller says what the bytes are; they live as long as `code`.
         let entry = unsafe { std::mem::transmute::<*const u8, KernelFn>(code.entry()) };
-        Ok(Kernel { code, entry, lanes })
+        Ok(Kernel {
+            _label: label,
+            code,
+            entry,
+            lanes,
+        })
     }
 }
 

@@ -32,7 +32,7 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_frontend::FunctionBuilderContext;
 use kjit_code::{Arena, Kernel};
 use kjit_ir::passes::half_as_u16;
-use kjit_ir::target::{Backend, BackendError, CompiledKernel};
+use kjit_ir::target::{Backend, BackendError, CodeNote, CodeReport, CompiledKernel};
 use kjit_ir::{DType, Form, Function};
 use machine::Machine;
 use std::cell::RefCell;
@@ -83,7 +83,7 @@ impl Cranelift {
         finish: impl FnOnce(&Context, usize) -> Result<T, BackendError>,
     ) -> Result<T, BackendError> {
         SCRATCH.with_borrow_mut(|scratch| {
-            let result = self.lower(kernel, scratch).and_then(|lanes| {
+            let result = self.lower(kernel, scratch).and_then(|(lanes, _)| {
                 let context = &mut scratch.context;
                 context.set_disasm(disassemble);
                 let isa = match lower::multiplies_words(kernel) {
@@ -101,7 +101,41 @@ impl Cranelift {
         })
     }
 
-    fn lower(&self, kernel: &Function, scratch: &mut Scratch) -> Result<usize, BackendError> {
+    /// What 128-bit code of a kernel in vector form is like on this machine, without making it.
+    ///
+    /// # Errors
+    /// As `compile`.
+    pub fn report(&self, kernel: &Function) -> Result<CodeReport, BackendError> {
+        let (lanes, mut notes) = SCRATCH.with_borrow_mut(|scratch| {
+            let lowered = self.lower(kernel, scratch);
+            scratch.context.clear();
+            lowered
+        })?;
+        notes.sort_by_key(|note| (note.loc.file, note.loc.start, note.loc.end));
+        let vector = lanes.min(4);
+        Ok(CodeReport {
+            bits: 128,
+            lanes: vector,
+            copies: lanes / vector,
+            why_lanes: (
+                "cranelift has vectors of 128 bits; 64-bit values take two for four lanes"
+                    .to_string(),
+                None,
+            ),
+            why_copies: match lanes / vector {
+                4 => "there are never more".to_string(),
+                _ => "the size of the body, and values of 64 bits".to_string(),
+            },
+            notes,
+            machine: None,
+        })
+    }
+
+    fn lower(
+        &self,
+        kernel: &Function,
+        scratch: &mut Scratch,
+    ) -> Result<(usize, Vec<CodeNote>), BackendError> {
         scratch.context.clear();
         let storage;
         let dtypes = kernel.values.iter().map(|v| v.ty.dtype);
@@ -119,7 +153,7 @@ impl Cranelift {
         // A builder context that was left in the middle of a function, by an error or a panic, cannot be
         // used again: it is put back only after a whole one.
         let mut builder = std::mem::replace(&mut scratch.builder, FunctionBuilderContext::new());
-        let lanes = lower::lower(
+        let lowered = lower::lower(
             kernel,
             &self.machine,
             self.lanes,
@@ -127,7 +161,7 @@ impl Cranelift {
             &mut builder,
         )?;
         scratch.builder = builder;
-        Ok(lanes)
+        Ok(lowered)
     }
 }
 
@@ -155,8 +189,13 @@ impl Backend for Cranelift {
             if !compiled.buffer.relocs().is_empty() {
                 return Err(internal("code with relocations", context));
             }
+            let name = || match kernel.form {
+                Form::Scalar => format!("{}.scalar", kernel.name),
+                Form::Vector => format!("{}.sse", kernel.name),
+            };
+            let bytes = compiled.code_buffer();
             // SAFETY: the bytes are a function of the kernel ABI, which `lower` gave it, without relocations.
-            let kernel = unsafe { Kernel::publish(&self.arena, compiled.code_buffer(), lanes)? };
+            let kernel = unsafe { Kernel::publish(&self.arena, bytes, lanes, name)? };
             let kernel: Arc<dyn CompiledKernel> = Arc::new(kernel);
             Ok(kernel)
         })

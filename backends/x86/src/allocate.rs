@@ -24,6 +24,8 @@ struct Finished {
     succs: Vec<Block>,
     preds: Vec<Block>,
     align: u8,
+    part: u32,
+    cold: bool,
 }
 
 /// A function whose blocks and instructions have their final order.
@@ -103,6 +105,8 @@ impl Body {
                 succs,
                 preds: Vec::new(),
                 align: data.align,
+                part: data.part,
+                cold: data.cold,
             });
         }
         for n in 0..body.blocks.len() {
@@ -262,6 +266,12 @@ impl Body {
         self.blocks[block.index()].align
     }
 
+    /// The part of the function that a block belongs to, and whether it is seldom reached.
+    pub(crate) fn part(&self, block: Block) -> (u32, bool) {
+        let block = &self.blocks[block.index()];
+        (block.part, block.cold)
+    }
+
     /// How the function is called.
     pub(crate) fn convention(&self) -> &'static Convention {
         self.function.target.convention
@@ -323,7 +333,13 @@ fn split_edges(function: &mut Function) -> Result<(), BackendError> {
                     to: edge.0,
                     args: edge.1.clone(),
                 };
+                // Between a loop and what is around it the moves belong to the latter, whose number is less.
+                let ends = [block, edge.0].map(|b| &function.blocks[b.0 as usize]);
+                let part = ends[0].part.min(ends[1].part);
+                let cold = ends[0].cold || ends[1].cold;
                 function.blocks.push(BlockData {
+                    part,
+                    cold,
                     insts: vec![jump],
                     ..BlockData::default()
                 });

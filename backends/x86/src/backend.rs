@@ -1,12 +1,14 @@
 //! The backend: kernels in vector form to callable code, for a tier of instructions.
 
 use crate::convention::Convention;
+use crate::emit::Compiled;
 use crate::encode::Width;
-use crate::lower::{Lowered, lower};
+use crate::lower::shape::CopiesBy;
+use crate::lower::{LoopPart, Lowered, lower};
 use crate::{Features, Target};
 use kjit_code::{Arena, Kernel};
 use kjit_ir::passes::half_as_u16;
-use kjit_ir::target::{Backend, BackendError, CompiledKernel};
+use kjit_ir::target::{Backend, BackendError, CodeReport, CompiledKernel, LoopCode, MachineReport};
 use kjit_ir::{DType, Form, Function, Loc};
 use std::borrow::Cow;
 use std::fmt;
@@ -112,10 +114,8 @@ pub struct Listing {
     /// Where in the source they come from: the offset of the first byte, ascending. What comes from nowhere (loop
     /// control, addresses) has the default [`Loc`].
     pub places: Vec<(usize, Loc)>,
-    /// Elements of a vector.
-    pub lanes: usize,
-    /// Vectors of an iteration.
-    pub copies: usize,
+    /// What the lowering and the allocation of registers tell of it.
+    pub report: CodeReport,
 }
 
 /// What [`X86`] makes of a kernel, on machines that lack the instructions of the tier, too.
@@ -123,15 +123,73 @@ pub struct Listing {
 /// # Errors
 /// As [`X86`]'s `compile`.
 pub fn listing(kernel: &Function, tier: Tier) -> Result<Listing, BackendError> {
-    let lowered = lower(&without_half(kernel), tier.target(), None)?;
+    let mut lowered = lower(&without_half(kernel), tier.target(), None)?;
+    let mut report = report(tier, &mut lowered);
     let compiled = lowered.function.compile()?;
+    report.machine = Some(machine_report(&lowered.loops, &compiled));
     Ok(Listing {
         bytes: compiled.code.bytes,
         len: compiled.code.len,
         places: compiled.places,
-        lanes: lowered.vector,
-        copies: lowered.copies,
+        report,
     })
+}
+
+/// What is told of a kernel's code.
+fn report(tier: Tier, lowered: &mut Lowered) -> CodeReport {
+    let (reasons, copies) = (lowered.reasons, lowered.copies);
+    let bits = tier.target().width.bytes() * 8;
+    let more = |what: &str, n: usize| format!("{n} {what} are alive at once, and more do not fit");
+    let why_copies = match reasons.copies {
+        CopiesBy::Most => "there are never more".to_string(),
+        CopiesBy::Registers => more("vectors", reasons.live),
+        CopiesBy::Masks => more("masks", reasons.masks),
+        CopiesBy::Size => "the kernel is large".to_string(),
+        CopiesBy::Locals => "local arrays would take too much of the stack".to_string(),
+    };
+    let whole = match tier {
+        Tier::Avx512 => "the widest vectors that there are".to_string(),
+        Tier::Avx512Half => "half of the widest vectors".to_string(),
+        Tier::Avx2 => "avx2 has vectors of 256 bits; --isa avx512 has 512".to_string(),
+    };
+    let why_lanes = match reasons.wide {
+        Some(loc) => (
+            format!("{whole}; a value of 64 bits makes all lanes so wide"),
+            Some(loc),
+        ),
+        None => (whole, None),
+    };
+    let mut notes = std::mem::take(&mut lowered.notes);
+    notes.sort_by_key(|note| (note.loc.file, note.loc.start, note.loc.end));
+    CodeReport {
+        bits,
+        lanes: lowered.vector,
+        copies,
+        why_lanes,
+        why_copies,
+        notes,
+        machine: None,
+    }
+}
+
+/// What is told of the machine code.
+fn machine_report(loops: &[LoopPart], compiled: &Compiled) -> MachineReport {
+    let loops = loops.iter().enumerate().map(|(n, part)| {
+        let counted = compiled.parts.get(n + 1).copied().unwrap_or_default();
+        LoopCode {
+            inst: part.inst,
+            rest: part.rest,
+            instructions: counted.instructions,
+            spills: counted.spills,
+            seldom: counted.cold,
+        }
+    });
+    MachineReport {
+        bytes: compiled.code.len,
+        constants: compiled.code.bytes.len() - compiled.code.len,
+        frame: compiled.frame,
+        loops: loops.collect(),
+    }
 }
 
 /// The kernel with f16 as the bytes that it is after `lower_half`.
@@ -159,9 +217,11 @@ impl Backend for X86 {
     fn compile(&self, kernel: &Function) -> Result<Arc<dyn CompiledKernel>, BackendError> {
         let lowered = self.lower(kernel)?;
         let compiled = lowered.function.compile()?;
+        let name = || format!("{}.{}", kernel.name, self.name());
+        let bytes = &compiled.code.bytes;
         // SAFETY: the bytes are a function of the kernel ABI, in the convention of this machine, which has the
         // instructions of the tier; `lower` keeps to what the kernel may access.
-        let code = unsafe { Kernel::publish(&self.arena, &compiled.code.bytes, lowered.lanes)? };
+        let code = unsafe { Kernel::publish(&self.arena, bytes, lowered.lanes, name)? };
         Ok(Arc::new(code))
     }
 

@@ -35,6 +35,19 @@ pub struct Compiled {
     pub spills: usize,
     /// Where in the source the bytes come from: the offset of the first one, ascending.
     pub places: Vec<(usize, Loc)>,
+    /// What is in each part of a kernel: what is outside of loops, then its loops.
+    pub parts: Vec<Part>,
+}
+
+/// Counts of one part of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Part {
+    /// Instructions, but for jumps.
+    pub instructions: usize,
+    /// Those of them that store values to the frame and load them.
+    pub spills: usize,
+    /// Instructions of blocks that are seldom reached.
+    pub cold: usize,
 }
 
 impl Function {
@@ -58,6 +71,9 @@ struct Emitter<'a> {
     upper: bool,
     moves: usize,
     spills: usize,
+    parts: Vec<Part>,
+    /// The part being written, and whether that is a block that is seldom reached.
+    part: (usize, bool),
     /// Where the code comes from, a place for each mark of the assembler.
     places: Vec<Loc>,
 }
@@ -105,6 +121,8 @@ impl<'a> Emitter<'a> {
             upper: false,
             moves: 0,
             spills: 0,
+            parts: vec![Part::default()],
+            part: (0, false),
             places: Vec::new(),
         };
         emitter.threads = emitter.threads();
@@ -171,6 +189,11 @@ impl<'a> Emitter<'a> {
                 self.asm.align(align);
             }
             self.asm.place(self.labels[n]);
+            let (part, cold) = self.body.part(block);
+            self.part = (part as usize, cold);
+            if self.parts.len() <= part as usize {
+                self.parts.resize(part as usize + 1, Part::default());
+            }
             let next = (n + 1..count).find(|&b| self.threads[b] == b);
             for item in self.output.block_insts_and_edits(self.body, block) {
                 match item {
@@ -195,6 +218,7 @@ impl<'a> Emitter<'a> {
             frame: self.frame.size as usize,
             moves: self.moves,
             spills: self.spills,
+            parts: self.parts,
         })
     }
 
@@ -213,6 +237,11 @@ impl<'a> Emitter<'a> {
         let needs = instr.features().map_err(internal)?;
         if !self.body.function.target.features.contains(needs) {
             return Err(internal(format!("{instr:?} needs {needs:?}")));
+        }
+        let part = &mut self.parts[self.part.0];
+        match self.part.1 {
+            true => part.cold += 1,
+            false => part.instructions += 1,
         }
         self.asm.instr(instr);
         Ok(())
@@ -259,6 +288,11 @@ impl<'a> Emitter<'a> {
             }
             Inst::Return => self.epilogue(),
         }
+    }
+
+    fn spill(&mut self) {
+        self.spills += 1;
+        self.parts[self.part.0].spills += usize::from(!self.part.1);
     }
 
     fn go(&mut self, to: usize, next: Option<usize>) {
@@ -358,12 +392,12 @@ impl<'a> Emitter<'a> {
                 self.plain(load, width, &args)
             }
             (Some(from), _, _, Some(slot)) => {
-                self.spills += 1;
+                self.spill();
                 let mem = encode::Arg::Mem(self.frame.spilled(slot.index()));
                 self.plain(store, width, &[mem, encode::Arg::Reg(number(from))])
             }
             (_, Some(to), Some(slot), _) => {
-                self.spills += 1;
+                self.spill();
                 let mem = encode::Arg::Mem(self.frame.spilled(slot.index()));
                 self.plain(load, width, &[encode::Arg::Reg(number(to)), mem])
             }

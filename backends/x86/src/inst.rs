@@ -247,6 +247,10 @@ pub(crate) struct BlockData {
     pub(crate) places: Vec<(usize, Loc)>,
     /// The block starts at a multiple of this.
     pub(crate) align: u8,
+    /// Which part of the function it belongs to, see [`Function::set_part`].
+    pub(crate) part: u32,
+    /// Is it seldom reached?
+    pub(crate) cold: bool,
 }
 
 impl BlockData {
@@ -277,6 +281,7 @@ pub struct Function {
     pub(crate) slots: Vec<(u32, u32)>,
     current: Option<BlockId>,
     place: Loc,
+    part: u32,
     error: Option<String>,
 }
 
@@ -296,6 +301,7 @@ impl Function {
             slots: Vec::new(),
             current: None,
             place: Loc::default(),
+            part: 0,
             error: None,
         }
     }
@@ -369,6 +375,8 @@ impl Function {
             self.wrong(|| format!("{block:?} is started twice"));
             return;
         }
+        let data = &mut self.blocks[block.0 as usize];
+        (data.part, data.cold) = (self.part, self.is_cold);
         match self.is_cold {
             true => self.cold.push(block),
             false => self.order.push(block),
@@ -420,6 +428,17 @@ impl Function {
     /// Instructions from now on come from this place of the source.
     pub fn set_place(&mut self, place: Loc) {
         self.place = place;
+    }
+
+    /// That place.
+    pub(crate) fn place(&self) -> Loc {
+        self.place
+    }
+
+    /// Blocks started from now on belong to this part of the function ([`crate::Compiled::parts`] counts by them):
+    /// the number of a loop, outer ones first. Gives what held before.
+    pub(crate) fn set_part(&mut self, part: u32) -> u32 {
+        std::mem::replace(&mut self.part, part)
     }
 
     fn push(&mut self, inst: Inst) {

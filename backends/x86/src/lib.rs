@@ -57,7 +57,7 @@ mod lower;
 mod tests;
 
 pub use backend::{Listing, Tier, X86, listing};
-pub use emit::Compiled;
+pub use emit::{Compiled, Part};
 pub use features::Features;
 pub use inst::{Addr, BlockId, Extra, Function, Input, StackSlot, Start, Target};
 pub use regalloc2::{RegClass, VReg};

@@ -5,4 +5,5 @@ mod call;
 mod call_options;
 mod commands;
 mod examples;
+mod explain;
 mod support;

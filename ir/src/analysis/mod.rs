@@ -2,5 +2,7 @@
 
 pub mod cost;
 pub mod effects;
+pub mod limits;
 pub mod tree;
 pub mod uniformity;
+pub mod work;

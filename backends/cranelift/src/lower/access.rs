@@ -3,6 +3,7 @@
 use super::{Chunks, Clif, Lower, Val, array_flags, chunk_type, is_wide, scalar_type};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, ConstantData, InstBuilder, MemFlagsData, types};
+use kjit_ir::target::How;
 use kjit_ir::{Access, ArrayRef, DType, Imm, Opcode, Type, Value};
 
 /// How one array parameter is reached.
@@ -173,6 +174,7 @@ impl Lower<'_> {
         } else if access == Access::Contiguous {
             Val::Chunks(self.load_contiguous(ty.dtype, address))
         } else {
+            self.note(Opcode::Load, ty.dtype, How::Apart);
             let lanes: Vec<Clif> = self
                 .lane_addresses(array, offset)
                 .into_iter()
@@ -340,6 +342,7 @@ impl Lower<'_> {
             _ => self.chunks(value),
         };
         if self.arrays[array.index()].access != Access::Contiguous {
+            self.note(Opcode::Store, dtype, How::Apart);
             let addresses = self.lane_addresses(array, offset);
             self.store_lanes(&addresses, dtype, &chunks, mask);
             return;

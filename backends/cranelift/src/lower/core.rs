@@ -10,7 +10,8 @@ use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, types,
 };
 use kjit_ir::analysis::tree::loop_depths;
-use kjit_ir::{ArrayRef, DType, DimRef, Imm, Scalar, Type, Value};
+use kjit_ir::target::How;
+use kjit_ir::{ArrayRef, DType, DimRef, Imm, Opcode, Scalar, Type, Value};
 
 /// What core accesses need, loaded once a call.
 #[derive(Default)]
@@ -93,6 +94,7 @@ impl Lower<'_> {
             Offset::Zero => self.load(array, None, mask, ty),
             Offset::Uniform(offset) => self.load(array, Some(offset), mask, ty),
             Offset::Lanes(offsets) => {
+                self.note(Opcode::CoreLoad, ty.dtype, How::ByLanes);
                 let addresses = self.masked_addresses(array, &offsets, mask);
                 let lanes: Vec<Clif> = addresses
                     .into_iter()
@@ -120,6 +122,7 @@ impl Lower<'_> {
                     DType::Bool => self.mask(value, self.wide_masks),
                     _ => self.chunks(value),
                 };
+                self.note(Opcode::CoreStore, dtype, How::ByLanes);
                 let addresses = self.masked_addresses(array, &offsets, mask);
                 for (lane, address) in addresses.into_iter().enumerate() {
                     let value = self.extract(dtype, &chunks, lane);

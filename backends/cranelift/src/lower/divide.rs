@@ -6,11 +6,13 @@
 use super::{Chunks, Clif, Lower};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};
+use kjit_ir::target::How;
 use kjit_ir::{DType, Opcode};
 
 impl Lower<'_> {
     /// `div` or `rem` of chunks whose lanes fit 32 bits; the caller normalises narrow lanes.
     pub(super) fn divide32(&mut self, op: Opcode, dtype: DType, a: &Chunks, c: &Chunks) -> Chunks {
+        self.note(op, dtype, How::ByFloats(64));
         let zero = self.zero_chunk(types::I32X4);
         let signed = dtype != DType::U32;
         a.iter()

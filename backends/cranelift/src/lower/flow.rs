@@ -3,7 +3,8 @@
 use super::{Lower, Val, carriers};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, TrapCode};
 use kjit_ir::analysis::effects::is_rare;
-use kjit_ir::{Block, Inst, Opcode, Type, Value};
+use kjit_ir::target::How;
+use kjit_ir::{Block, DType, Inst, Opcode, Type, Value};
 
 /// Where values go that an arm yields or a loop breaks with.
 #[derive(Clone)]
@@ -68,7 +69,7 @@ impl Lower<'_> {
                 args.push(BlockArg::Value(self.scalar(*value)));
             } else {
                 let chunks = match ty.dtype {
-                    kjit_ir::DType::Bool => self.mask(*value, self.wide_masks),
+                    DType::Bool => self.mask(*value, self.wide_masks),
                     _ => self.chunks(*value),
                 };
                 args.extend(chunks.iter().map(|chunk| BlockArg::Value(*chunk)));
@@ -112,6 +113,9 @@ impl Lower<'_> {
         let arm = self.b.create_block();
         if is_rare(self.kernel, data.args[0]) {
             self.b.set_cold_block(arm);
+            self.note(Opcode::If, DType::Bool, How::Seldom);
+        } else if self.kernel.tests_lanes(data.args[0]) {
+            self.note(Opcode::If, DType::Bool, How::Skipped);
         }
         // An arm that only yields is no block of its own: Cranelift computes a value where it is first used, and would
         // compute what both arms use, and what comes behind, once for each.

@@ -5,6 +5,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     ConstantData, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, types,
 };
+use kjit_ir::target::How;
 use kjit_ir::{DType, Opcode, Value};
 use smallvec::SmallVec;
 
@@ -77,6 +78,7 @@ impl Lower<'_> {
         result: DType,
         args: &[Chunks],
     ) -> Chunks {
+        self.note(op, from, How::ByLanes);
         let lanes: Vec<Clif> = (0..self.lanes)
             .map(|lane| {
                 let scalars: SmallVec<[Clif; 3]> = args

@@ -27,8 +27,8 @@ use cranelift_codegen::ir::{
 };
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use kjit_ir::abi::KernelStatus;
-use kjit_ir::target::BackendError;
-use kjit_ir::{ArrayMode, DType, Form, Function, Imm, Inst, Opcode, Type, Value};
+use kjit_ir::target::{BackendError, CodeNote, How};
+use kjit_ir::{ArrayMode, DType, Form, Function, Imm, Inst, Loc, Opcode, Type, Value};
 use smallvec::SmallVec;
 use std::collections::HashSet;
 
@@ -75,6 +75,9 @@ struct Lower<'a> {
     shuffles: Vec<([u8; 4], ir::Immediate)>,
     yields: Vec<flow::Target>,
     loops: Vec<flow::Loop>,
+    /// Where the instruction being lowered comes from.
+    place: Loc,
+    notes: Vec<CodeNote>,
 }
 
 /// Memory of the caller: mapped, of any alignment.
@@ -82,14 +85,15 @@ fn array_flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
 
-/// Lowers a kernel into an empty Cranelift function; returns its lane count.
+/// Lowers a kernel into an empty Cranelift function; returns its lane count, and what took more than the instructions
+/// of an operation.
 pub(crate) fn lower(
     kernel: &Function,
     machine: &Machine,
     lanes: Option<usize>,
     func: &mut ir::Function,
     context: &mut FunctionBuilderContext,
-) -> Result<usize, BackendError> {
+) -> Result<(usize, Vec<CodeNote>), BackendError> {
     check(kernel)?;
     let lanes = match lanes {
         Some(lanes) if kernel.form == Form::Vector => lanes,
@@ -116,9 +120,10 @@ pub(crate) fn lower(
         shuffles: Vec::new(),
         yields: Vec::new(),
         loops: Vec::new(),
+        place: Loc::default(),
+        notes: Vec::new(),
     };
-    lower.kernel()?;
-    Ok(lanes)
+    Ok((lanes, lower.kernel()?))
 }
 
 /// A value that is set before it is used.
@@ -161,7 +166,7 @@ fn check(kernel: &Function) -> Result<(), BackendError> {
 
 impl Lower<'_> {
     /// The whole function: frame, hoisted part, element loop.
-    fn kernel(mut self) -> Result<(), BackendError> {
+    fn kernel(mut self) -> Result<Vec<CodeNote>, BackendError> {
         let kernel = self.kernel;
         let entry = self.b.create_block();
         let ahead = self.b.create_block();
@@ -214,7 +219,20 @@ impl Lower<'_> {
         self.b.ins().return_(&[]);
         self.b.seal_all_blocks();
         self.b.finalize(self.machine.isa.frontend_config());
-        Ok(())
+        Ok(self.notes)
+    }
+
+    /// Keeps for people how the instruction being lowered is done.
+    fn note(&mut self, op: Opcode, dtype: DType, how: How) {
+        let note = CodeNote {
+            loc: self.place,
+            op,
+            dtype,
+            how,
+        };
+        if self.lanes > 1 && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Lowers ahead of the loop what has the same value for all elements.
@@ -246,6 +264,7 @@ impl Lower<'_> {
     fn inst(&mut self, inst: Inst) {
         let kernel = self.kernel;
         let data = kernel.inst(inst);
+        self.place = data.loc;
         let args: &[Value] = &data.args;
         match (data.op, data.imm) {
             (Opcode::Const, Imm::Const(scalar)) => {

@@ -4,7 +4,8 @@ use super::core::Offset;
 use super::{A, Copies, Lower, Val, table};
 use crate::encode::{Op, Width};
 use crate::{Addr, Extra, VReg};
-use kjit_ir::{Access, ArrayMode, ArrayRef, DType, Imm, Type, Value};
+use kjit_ir::target::How;
+use kjit_ir::{Access, ArrayMode, ArrayRef, DType, Imm, Opcode, Type, Value};
 use smallvec::{SmallVec, smallvec};
 
 /// How one array parameter is reached.
@@ -297,14 +298,28 @@ impl Lower<'_> {
             (None, Some(exists)) => Some((exists, 4)),
             (mask, None) => mask,
             (Some((mask, lane)), Some(exists)) => {
-                Some((self.mask_op(kjit_ir::Opcode::And, mask, exists, lane), lane))
+                Some((self.mask_op(Opcode::And, mask, exists, lane), lane))
             }
         }
+    }
+
+    /// Do all lanes take part, but for those that do not exist?
+    fn masks_all(&self, mask: Mask) -> bool {
+        mask.is_none_or(|(mask, _)| self.exists == Some(mask))
     }
 
     /// One vector; lanes that are masked off are zero.
     fn read(&mut self, dtype: DType, place: &Place, mask: Mask) -> VReg {
         let lane = table::lane(dtype);
+        let how = match place {
+            Place::Side(_) | Place::Same(_) => None,
+            Place::Steps(..) if self.masks_all(mask) => Some(How::Apart),
+            _ if dtype.size() >= 4 => Some(How::Gathered),
+            _ => Some(How::ByLanes),
+        };
+        if let Some(how) = how {
+            self.note(Opcode::Load, dtype, how);
+        }
         match place {
             Place::Side(addr) => self.read_side(dtype, *addr, mask),
             Place::Same(addr) => {
@@ -467,6 +482,15 @@ impl Lower<'_> {
             let mask = masks.as_ref().map(|m| (*m.get(n).unwrap_or(&m[0]), lane));
             let mask = self.existing(mask);
             let value = *values.get(n).unwrap_or(&values[0]);
+            let how = match place {
+                Place::Side(_) | Place::Same(_) => None,
+                Place::Steps(..) if self.masks_all(mask) => Some(How::Apart),
+                _ if self.masks && dtype.size() >= 4 => Some(How::Gathered),
+                _ => Some(How::ByLanes),
+            };
+            if let Some(how) = how {
+                self.note(Opcode::Store, dtype, how);
+            }
             match place {
                 Place::Side(addr) => self.write_side(dtype, *addr, value, mask),
                 Place::Same(_) => self.refuse("an output of one element for all"),

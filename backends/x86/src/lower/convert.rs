@@ -4,6 +4,7 @@ use super::{A, Lower, helpers, table};
 use crate::encode::{Op, Width};
 use crate::{Extra, VReg};
 use kjit_ir::dtype::Kind;
+use kjit_ir::target::How;
 use kjit_ir::{DType, Opcode};
 
 impl Lower<'_> {
@@ -67,6 +68,7 @@ impl Lower<'_> {
             (_, _, false, true) => self.v(Op::Vcvtqq2pd, 8, &[a.into()]),
             (_, _, true, true) => self.v(Op::Vcvtuqq2pd, 8, &[a.into()]),
             (_, _, _, false) => {
+                self.note(Opcode::Cast, from, How::Called);
                 let helper = helpers::address(Opcode::Cast, from, Some(to));
                 self.call_lanes(helper, from, to, &[a])
             }
@@ -84,6 +86,7 @@ impl Lower<'_> {
             false => A::C(u64::from((value as f32).to_bits()), 4),
         };
         if to.size() == 8 && !self.masks {
+            self.note(Opcode::Cast, from, How::Called);
             let helper = helpers::address(Opcode::Cast, from, Some(to));
             return self.call_lanes(helper, from, to, &[a]);
         }

@@ -6,12 +6,22 @@
 use super::{A, Lower, helpers, table};
 use crate::encode::{Op, Width};
 use crate::{Extra, VReg};
+use kjit_ir::target::How;
 use kjit_ir::{DType, Opcode};
 
 impl Lower<'_> {
     /// `div` and `rem`.
     pub(super) fn divide(&mut self, op: Opcode, dtype: DType, a: A, b: A) -> VReg {
         let (x, y) = (self.reg(a), self.reg(b));
+        self.note(
+            op,
+            dtype,
+            match (dtype.size(), table::is_small(dtype)) {
+                (8, _) => How::Called,
+                (_, true) => How::ByFloats(32),
+                (_, false) => How::ByFloats(64),
+            },
+        );
         if dtype.size() == 8 {
             return self.call_lanes(helpers::address(op, dtype, None), dtype, dtype, &[x, y]);
         }

@@ -5,6 +5,7 @@ use crate::encode::{Cc, Op, Width};
 use crate::{Addr, BlockId, Input, VReg};
 use kjit_ir::abi::KernelStatus;
 use kjit_ir::analysis::effects::is_rare;
+use kjit_ir::target::How;
 use kjit_ir::{Block, DType, Inst, Opcode, TrapRef, Type, Value, ValueDef};
 
 /// Where values go that an arm yields or a loop breaks with.
@@ -134,6 +135,11 @@ impl Lower<'_> {
         self.f.branch(cc, (then, &[]), (other, &[]));
         self.yields.push(after.clone());
         let rare = is_rare(self.kernel, data.args[0]);
+        let lanes_differ = rare || self.kernel.tests_lanes(data.args[0]);
+        if lanes_differ {
+            let how = if rare { How::Seldom } else { How::Skipped };
+            self.note(Opcode::If, DType::Bool, how);
+        }
         for (n, (block, arm)) in [then, other].into_iter().zip(&data.blocks).enumerate() {
             let cold = (rare && n == 0).then(|| self.f.set_cold(true));
             self.f.start(block);
@@ -159,6 +165,7 @@ impl Lower<'_> {
             self.vals[param.index()] = val;
         }
         let leave = self.result_target(inst);
+        let outside = self.open_part(Some(inst), self.in_rest());
         self.f.start(again.block);
         self.f.align(again.block, 16);
         self.loops.push(Loop {
@@ -167,6 +174,7 @@ impl Lower<'_> {
         });
         self.block(body);
         self.loops.pop();
+        self.f.set_part(outside);
         self.f.start(leave.block);
     }
 

@@ -29,14 +29,14 @@ mod lanes;
 mod locals;
 mod mask;
 mod scalar;
-mod shape;
+pub(crate) mod shape;
 mod single;
 mod table;
 mod vector;
 
 use crate::encode::{Cc, Op, Width};
 use crate::{Addr, Extra, Function, Input, RegClass, Target, VReg};
-use kjit_ir::target::BackendError;
+use kjit_ir::target::{BackendError, CodeNote, How};
 use kjit_ir::{
     ArrayMode, DType, Form, Function as Kernel, Imm, Inst, Loc, Opcode, Scalar, Type, Value,
 };
@@ -90,6 +90,21 @@ pub(crate) struct Lowered {
     pub(crate) vector: usize,
     /// Vectors of an iteration of the loop over whole ones.
     pub(crate) copies: usize,
+    /// What decided that.
+    pub(crate) reasons: shape::Reasons,
+    /// What took more than the instructions of the operation.
+    pub(crate) notes: Vec<CodeNote>,
+    /// The loops: the parts of the function from 1 on.
+    pub(crate) loops: Vec<LoopPart>,
+}
+
+/// A loop of the machine code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoopPart {
+    /// The `loop` that it was; none: the loop over the elements.
+    pub(crate) inst: Option<Inst>,
+    /// Is it of the code for elements left over?
+    pub(crate) rest: bool,
 }
 
 /// State of lowering one kernel.
@@ -125,6 +140,8 @@ struct Lower<'a> {
     loops: Vec<flow::Loop>,
     /// What cannot be lowered, told at the end.
     unsupported: Option<String>,
+    notes: Vec<CodeNote>,
+    parts: Vec<LoopPart>,
 }
 
 /// Lowers a kernel.
@@ -164,6 +181,8 @@ pub(crate) fn lower(
         yields: Vec::new(),
         loops: Vec::new(),
         unsupported: None,
+        notes: Vec::new(),
+        parts: Vec::new(),
         shape,
     };
     lower.function(args, dims, steps)?;
@@ -182,6 +201,9 @@ pub(crate) fn lower(
         lanes,
         vector: lower.shape.lanes,
         copies: lower.shape.copies,
+        reasons: lower.shape.reasons,
+        notes: lower.notes,
+        loops: lower.parts,
     })
 }
 
@@ -246,6 +268,7 @@ impl Lower<'_> {
         self.copies = 1;
         self.forget();
         let (body, inner) = self.f.block(&classes);
+        let outside = self.open_part(None, true);
         self.op(Op::Cmp, Width::Q, &[params[0].into(), count.into()]);
         self.f.branch(Cc::L, (body, &params), (done, &[]));
         self.f.start(body);
@@ -269,6 +292,7 @@ impl Lower<'_> {
         again.extend(self.next_cursors());
         self.op(Op::Cmp, Width::Q, &[next.into(), count.into()]);
         self.f.branch(Cc::L, (body, &again), (done, &[]));
+        self.f.set_part(outside);
         self.f.start(done);
         self.f.ret();
         Ok(())
@@ -290,6 +314,7 @@ impl Lower<'_> {
         let given = if asks { start.clone() } else { Vec::new() };
         self.op(Op::Test, Width::Q, &[last.into(), last.into()]);
         self.f.branch(Cc::S, (after, &given), (body, &start));
+        let outside = self.open_part(None, false);
         self.f.start(body);
         self.f.align(body, 32);
         self.index = params[0];
@@ -301,7 +326,33 @@ impl Lower<'_> {
         let given = if asks { again.clone() } else { Vec::new() };
         self.op(Op::Cmp, Width::Q, &[next.into(), last.into()]);
         self.f.branch(Cc::Le, (body, &again), (after, &given));
+        self.f.set_part(outside);
         after
+    }
+
+    /// Blocks from now on are of a loop. Gives the part that held before.
+    fn open_part(&mut self, inst: Option<Inst>, rest: bool) -> u32 {
+        self.parts.push(LoopPart { inst, rest });
+        self.f.set_part(self.parts.len() as u32)
+    }
+
+    /// Is the code being written that for elements left over?
+    fn in_rest(&self) -> bool {
+        self.parts.last().is_some_and(|part| part.rest)
+    }
+
+    /// Keeps for people how the instruction being lowered is done; once, however many vectors do it.
+    fn note(&mut self, op: Opcode, dtype: DType, how: How) {
+        let loc = self.f.place();
+        let note = CodeNote {
+            loc,
+            op,
+            dtype,
+            how,
+        };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// One iteration.

@@ -3,7 +3,35 @@
 use super::table;
 use crate::Target;
 use kjit_ir::analysis::tree::{use_counts, walk};
-use kjit_ir::{Block, DType, Function as Kernel, Inst, Opcode, Value, ValueDef};
+use kjit_ir::{Block, DType, Function as Kernel, Inst, Loc, Opcode, Value, ValueDef};
+
+/// What decided the choices, for people.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reasons {
+    /// Where a value of 64 bits comes from that made all lanes so wide.
+    pub(crate) wide: Option<Loc>,
+    /// Vectors alive at once, of one copy.
+    pub(crate) live: usize,
+    /// Masks alive at once.
+    pub(crate) masks: usize,
+    /// What the number of copies comes from.
+    pub(crate) copies: CopiesBy,
+}
+
+/// What limits the number of vectors an iteration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum CopiesBy {
+    /// There are as many as there ever are, or as a test wants.
+    Most,
+    /// Registers for vectors.
+    Registers,
+    /// Registers for masks.
+    Masks,
+    /// The size of the code.
+    Size,
+    /// The stack that local arrays take.
+    Locals,
+}
 
 /// Bytes of stack that local arrays may take.
 pub(super) const LOCAL_BYTES: usize = 1 << 20;
@@ -32,12 +60,13 @@ pub(super) struct Shape {
     pub(super) folded: Vec<bool>,
     /// Bools whose only use is the condition of an `if`.
     pub(super) only_tested: Vec<bool>,
+    pub(super) reasons: Reasons,
 }
 
 impl Shape {
     /// Looks at a kernel; `copies` if a test wants so many.
     pub(super) fn new(kernel: &Kernel, target: &Target, copies: Option<usize>) -> Shape {
-        let (mut wide, mut narrow_compares, mut count) = (false, 0_i64, 0);
+        let (mut wide, mut narrow_compares, mut count) = (None, 0_i64, 0);
         let mut loops = false;
         walk(kernel, &mut |_, inst| {
             let data = kernel.inst(inst);
@@ -45,7 +74,9 @@ impl Shape {
             loops |= data.op == Opcode::Loop;
             for value in data.results.iter().chain(&data.args) {
                 let ty = kernel.ty(*value);
-                wide |= ty.varying && ty.dtype.size() == 8;
+                if ty.varying && ty.dtype.size() == 8 {
+                    wide.get_or_insert(data.loc);
+                }
             }
             let by = match data.op {
                 Opcode::Select => kernel.ty(data.args[1]),
@@ -57,22 +88,34 @@ impl Shape {
             }
         });
         let bytes = target.width.bytes();
+        let place = wide;
+        let wide = wide.is_some();
         let lanes = if wide { bytes / 8 } else { bytes / 4 };
         let registers = if target.is_wide() { 32 } else { 16 };
         let last_use = last_uses(kernel);
         let live = most_live(kernel, &last_use).max(1);
         let masks_live = most_masks(kernel, &last_use);
+        let mut by = CopiesBy::Most;
         let mut chosen = copies.unwrap_or_else(|| {
             let room = (registers - 4) / live;
             let masks = 6_usize.checked_div(masks_live).unwrap_or(COPIES);
-            let room = if target.is_wide() {
-                room.min(masks.max(1))
-            } else {
-                room
+            by = CopiesBy::Registers;
+            let room = match target.is_wide() && masks.max(1) < room {
+                true => {
+                    by = CopiesBy::Masks;
+                    masks.max(1)
+                }
+                false => room,
             };
             match room {
-                _ if count > LARGE / 2 => 1,
-                4.. => 4,
+                _ if count > LARGE / 2 => {
+                    by = CopiesBy::Size;
+                    1
+                }
+                4.. => {
+                    by = CopiesBy::Most;
+                    4
+                }
                 2..=3 => 2,
                 // A loop waits for its own results: spills cost less than that.
                 _ if loops && live <= 12 && !target.is_wide() => 2,
@@ -85,6 +128,7 @@ impl Shape {
             .map(|l| (l.len as usize).saturating_mul(table::lane(l.dtype).into()))
             .fold(0, usize::saturating_add);
         while chosen > 1 && local.saturating_mul(lanes * chosen) > LOCAL_BYTES / 4 {
+            by = CopiesBy::Locals;
             chosen /= 2;
         }
         let room = (registers - 4).saturating_sub(live * chosen);
@@ -97,6 +141,12 @@ impl Shape {
             last_use,
             folded: folded(kernel, target.is_wide()),
             only_tested: only_tested(kernel),
+            reasons: Reasons {
+                wide: place,
+                live,
+                masks: masks_live,
+                copies: by,
+            },
         }
     }
 }

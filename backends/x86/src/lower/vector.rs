@@ -3,6 +3,7 @@
 use super::{A, Lower, table};
 use crate::encode::Op;
 use crate::{Extra, VReg};
+use kjit_ir::target::How;
 use kjit_ir::{DType, Inst, Opcode, Value};
 
 impl Lower<'_> {
@@ -119,8 +120,12 @@ impl Lower<'_> {
         }
         let (a, b) = (self.reg(a), self.reg(b));
         match op {
-            Opcode::Mul => self.mul_words(a, b),
+            Opcode::Mul => {
+                self.note(op, dtype, How::Instructions(8));
+                self.mul_words(a, b)
+            }
             Opcode::Min | Opcode::Max => {
+                self.note(op, dtype, How::Instructions(2));
                 let less = if op == Opcode::Min {
                     Opcode::Lt
                 } else {
@@ -285,6 +290,7 @@ impl Lower<'_> {
             };
         }
         // Arithmetic, of 64 bits, without an instruction: negative numbers are shifted as their complements.
+        self.note(op, dtype, How::Instructions(5));
         let zero = self.constant(0, 8);
         let negative = self.v(Op::Vpcmpgtq, 8, &[zero.into(), a.into()]);
         let positive = self.v(Op::Vpxorq, 8, &[a.into(), negative.into()]);
@@ -334,6 +340,11 @@ impl Lower<'_> {
             let odd = self.v(Op::Vpandd, 4, &[odd.into(), A::M(high)]);
             return self.v(Op::Vpord, 4, &[even.into(), odd.into()]);
         }
+        self.note(
+            Opcode::MulHi,
+            dtype,
+            How::Instructions(if dtype.is_unsigned_int() { 14 } else { 20 }),
+        );
         self.mul_high_words(dtype, a, b)
     }
 
