@@ -11,10 +11,12 @@ use smallvec::SmallVec;
 
 /// Runs the pass.
 pub fn cse(func: &mut Function) -> bool {
+    // Growing the map would cost as much as all else.
+    let known = FxHashMap::with_capacity_and_hasher(func.insts.len(), Default::default());
     let mut pass = Cse {
         subst: Subst::new(func),
         func,
-        known: FxHashMap::default(),
+        known,
         log: Vec::new(),
         changed: false,
     };
@@ -64,6 +66,9 @@ impl Cse<'_> {
             true
         });
         self.func.block_mut(block).insts = insts;
+        if block == self.func.entry {
+            return;
+        }
         for key in self.log.drain(mark..) {
             self.known.remove(&key);
         }
