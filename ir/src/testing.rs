@@ -25,7 +25,7 @@ pub mod subarrays;
 use crate::opcode::{Rule, reinterprets};
 use crate::{
     Access, ArrayMode, ArrayParam, ArrayRef, DType, FuncRef, Function, FunctionBuilder, Imm, Inst,
-    LocalArray, LocalRef, Module, Opcode, Scalar, Trap, TrapKind, TrapRef, Type, Value,
+    LocalArray, LocalRef, Module, Opcode, Part, Scalar, Trap, TrapKind, TrapRef, Type, Value,
 };
 
 /// What random functions may contain.
@@ -530,6 +530,33 @@ impl<'a, R: FnMut() -> u32> Generator<'a, R> {
             self.mark_uniform(value);
         }
         self.scope.push(value);
+    }
+}
+
+/// One `u32` after another, as a seed determines.
+pub fn generator(seed: u32) -> impl FnMut() -> u32 {
+    let mut state = u64::from(seed) << 17 | 0x1234_5671;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 16) as u32
+    }
+}
+
+/// Gives arrays that are not uniform one of the other access classes; both parts of a complex argument have one.
+pub fn random_layouts(next: &mut impl FnMut() -> u32, kernel: &mut Function) {
+    let mut previous = Access::Strided;
+    for param in &mut kernel.arrays {
+        if param.part == Part::Im {
+            param.access = previous;
+        } else if param.access != Access::Uniform {
+            param.access = match next() % 2 {
+                0 => Access::Strided,
+                _ => Access::Contiguous,
+            };
+        }
+        previous = param.access;
     }
 }
 

@@ -1,8 +1,10 @@
 //! Arrays of test calls of kernels: bytes at odd addresses, at any step.
 
+use super::random_scalar;
 use crate::abi::KernelStatus;
+use crate::eval::same;
 use crate::target::CompiledKernel;
-use crate::{Access, DType, Scalar};
+use crate::{Access, ArrayMode, DType, Function, Scalar};
 use std::sync::atomic::Ordering;
 
 /// An array of a test call: bytes at an odd address, any step.
@@ -84,6 +86,72 @@ impl Memory {
         let bytes = self.bytes.iter().zip(own);
         bytes.filter(|(_, own)| *own).map(|(b, _)| *b).collect()
     }
+}
+
+/// Random arrays of so many elements for a kernel; outputs hold ones.
+pub fn random_arrays(next: &mut impl FnMut() -> u32, kernel: &Function, n: usize) -> Vec<Memory> {
+    let params = kernel.arrays.iter();
+    let arrays = params.map(|param| {
+        let one = random_scalar(next, param.dtype);
+        let values = (0..n).map(|_| match (param.mode, param.access) {
+            (_, Access::Uniform) => one,
+            (ArrayMode::Out, _) => Scalar::one(param.dtype),
+            _ => random_scalar(next, param.dtype),
+        });
+        Memory::holding(param.access, &values.collect::<Vec<_>>())
+    });
+    arrays.collect()
+}
+
+/// The first element, or byte beside the elements, in which what a kernel gives differs from what it should; of `n`
+/// elements.
+pub fn difference(
+    kernel: &Function,
+    expected: &[Memory],
+    got: &[Memory],
+    n: usize,
+) -> Option<String> {
+    for (k, (a, b)) in expected.iter().zip(got).enumerate() {
+        if kernel.arrays[k].mode == ArrayMode::Index {
+            continue;
+        }
+        if let Some(e) = (0..n).find(|e| !same(a.get(*e), b.get(*e))) {
+            let (a, b) = (a.get(e), b.get(e));
+            return Some(format!("a{k}[{e}] of {n} is {b:?}, not {a:?}"));
+        }
+        if a.padding(n) != b.padding(n) {
+            return Some(format!("bytes beside the elements of a{k} changed"));
+        }
+    }
+    None
+}
+
+/// Calls a kernel on so many elements; returns the trap reported. Index parameters start at 5.
+///
+/// # Safety
+/// The code is the kernel's, and there is an array for each parameter with so many elements (for a uniform one, one).
+pub unsafe fn run(
+    code: &dyn CompiledKernel,
+    kernel: &Function,
+    memory: &mut [Memory],
+    n: usize,
+) -> u32 {
+    let (mut args, mut steps) = (Vec::new(), Vec::new());
+    for (param, memory) in kernel.arrays.iter().zip(memory) {
+        if param.mode == ArrayMode::Index {
+            args.push(5_usize as *mut u8);
+            steps.push(match param.access {
+                Access::Contiguous => 1,
+                Access::Strided => 3,
+                Access::Uniform => 0,
+            });
+        } else {
+            args.push(memory.pointer());
+            steps.push(memory.step);
+        }
+    }
+    // SAFETY: the caller's promise.
+    unsafe { call_raw(code, &args, &steps, n) }
 }
 
 /// Calls a kernel; returns the trap reported.

@@ -3,6 +3,7 @@
 use super::memory::FILL;
 use super::random_scalar;
 use crate::abi::KernelStatus;
+use crate::eval::same;
 use crate::target::CompiledKernel;
 use crate::{Access, ArrayMode, ArrayParam, DType, Function, Scalar};
 use std::sync::atomic::Ordering;
@@ -111,6 +112,23 @@ impl SubArrays {
         }
         bytes
     }
+}
+
+/// The first array in which what a kernel gives differs from what it should.
+pub fn difference(kernel: &Function, expected: &[SubArrays], got: &[SubArrays]) -> Option<String> {
+    for (k, (a, b)) in expected.iter().zip(got).enumerate() {
+        if kernel.arrays[k].mode == ArrayMode::Index {
+            continue;
+        }
+        let (values, found) = (a.values(), b.values());
+        if !values.iter().zip(&found).all(|(a, b)| same(*a, *b)) {
+            return Some(format!("a{k} is {found:?}, not {values:?}"));
+        }
+        if a.padding() != b.padding() {
+            return Some(format!("bytes beside the elements of a{k} changed"));
+        }
+    }
+    None
 }
 
 /// Runs a kernel on a copy of its arrays; says whether a check failed. Index parameters start at 5.

@@ -1,11 +1,10 @@
 //! Gufunc kernels: core dimensions of any layout, against the interpreter.
 
-use super::random::generator;
 use super::*;
 use kjit_interp::Interp;
 use kjit_ir::passes::{optimize, vectorize};
-use kjit_ir::testing::subarrays::{SubArrays, run};
-use kjit_ir::testing::{Options, random_module};
+use kjit_ir::testing::subarrays::{SubArrays, difference, run};
+use kjit_ir::testing::{Options, generator, random_layouts, random_module};
 use kjit_ir::text::parse_module;
 
 /// Elements a kernel runs on.
@@ -15,14 +14,7 @@ const N: usize = 16;
 fn check(kernel: &Function, next: &mut impl FnMut() -> u32, what: &str) {
     let mut kernel = kernel.clone();
     let extents: Vec<usize> = kernel.dims.iter().map(|_| next() as usize % 5).collect();
-    for param in &mut kernel.arrays {
-        if param.access != Access::Uniform {
-            param.access = match next() % 2 {
-                0 => Access::Strided,
-                _ => Access::Contiguous,
-            };
-        }
-    }
+    random_layouts(next, &mut kernel);
     let arrays = kernel.arrays.iter().map(|param| {
         let own: Vec<usize> = param.core.iter().map(|d| extents[d.index()]).collect();
         SubArrays::new(param, &own, N, next)
@@ -37,19 +29,8 @@ fn check(kernel: &Function, next: &mut impl FnMut() -> u32, what: &str) {
     let expected = oracle(&kernel, 1);
     let compare = |name: &str, form: &Function, got: (Vec<SubArrays>, bool)| {
         assert_eq!(got.1, expected.1, "{what}, {name}: trap\n{form}");
-        for (n, (a, b)) in expected.0.iter().zip(&got.0).enumerate() {
-            if form.arrays[n].mode == ArrayMode::Index {
-                continue;
-            }
-            let (a_values, b_values) = (a.values(), b.values());
-            assert!(
-                a_values.iter().zip(&b_values).all(|(a, b)| same(*a, *b)),
-                "{what}, {name}, {extents:?}: a{n} is {b_values:?}, not {a_values:?}\n{kernel}\n{form}"
-            );
-            assert!(
-                a.padding() == b.padding(),
-                "{what}, {name}: stray bytes\n{form}"
-            );
+        if let Some(why) = difference(form, &expected.0, &got.0) {
+            panic!("{what}, {name}, {extents:?}: {why}\n{kernel}\n{form}");
         }
     };
     let vector = vectorize(&kernel);

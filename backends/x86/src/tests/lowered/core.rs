@@ -1,14 +1,11 @@
 //! Gufunc kernels: core dimensions of any layout, against the interpreter.
 
-use super::random::generator;
 use super::{backends, compile};
 use kjit_interp::Interp;
-use kjit_ir::eval::same;
 use kjit_ir::passes::{optimize, vectorize};
 use kjit_ir::target::Backend;
-use kjit_ir::testing::subarrays::{SubArrays, run};
-use kjit_ir::testing::{Options, random_module};
-use kjit_ir::{Access, ArrayMode};
+use kjit_ir::testing::subarrays::{SubArrays, difference, run};
+use kjit_ir::testing::{Options, generator, random_layouts, random_module};
 
 #[test]
 fn random_gufuncs() {
@@ -23,14 +20,7 @@ fn random_gufuncs() {
         let (module, root) = random_module(&mut next, &options);
         let mut kernel = optimize(&module, root);
         let extents: Vec<usize> = kernel.dims.iter().map(|_| next() as usize % 5).collect();
-        for param in &mut kernel.arrays {
-            if param.access != Access::Uniform {
-                param.access = match next() % 2 {
-                    0 => Access::Strided,
-                    _ => Access::Contiguous,
-                };
-            }
-        }
+        random_layouts(&mut next, &mut kernel);
         let vector = vectorize(&kernel);
         let oracle = Interp::default().compile(&kernel).unwrap();
         for (name, backend) in &backends {
@@ -49,19 +39,8 @@ fn random_gufuncs() {
             // SAFETY: as above.
             let (got, got_trap) = unsafe { run(&*code, &vector, &arrays, &extents) };
             assert_eq!(got_trap, trap, "seed {seed}, {name}: trap\n{vector}");
-            for (k, (a, b)) in expected.iter().zip(&got).enumerate() {
-                if kernel.arrays[k].mode == ArrayMode::Index {
-                    continue;
-                }
-                let (a_values, b_values) = (a.values(), b.values());
-                assert!(
-                    a_values.iter().zip(&b_values).all(|(a, b)| same(*a, *b)),
-                    "seed {seed}, {name}, {extents:?}: a{k} is {b_values:?}, not {a_values:?}\n{vector}"
-                );
-                assert!(
-                    a.padding() == b.padding(),
-                    "seed {seed}, {name}: stray bytes\n{vector}"
-                );
+            if let Some(why) = difference(&kernel, &expected, &got) {
+                panic!("seed {seed}, {name}, {extents:?}: {why}\n{vector}");
             }
         }
     }

@@ -6,9 +6,9 @@ mod operations;
 mod random;
 
 use crate::{Tier, X86};
+use kjit_ir::Function;
 use kjit_ir::target::{Backend, CompiledKernel};
-use kjit_ir::testing::memory::{Memory, call_raw};
-use kjit_ir::{Access, ArrayMode, Function};
+use kjit_ir::testing::memory::{self, Memory};
 use std::sync::Arc;
 
 /// Every tier that this machine has, with each number of copies.
@@ -36,20 +36,6 @@ fn compile(name: &str, backend: &X86, kernel: &Function) -> Arc<dyn CompiledKern
 
 /// Runs a kernel on so many elements; index parameters start at 5.
 fn run(code: &dyn CompiledKernel, kernel: &Function, memory: &mut [Memory], n: usize) -> u32 {
-    let (mut args, mut steps) = (Vec::new(), Vec::new());
-    for (param, memory) in kernel.arrays.iter().zip(memory) {
-        if param.mode == ArrayMode::Index {
-            args.push(5usize as *mut u8);
-            steps.push(match param.access {
-                Access::Contiguous => 1,
-                Access::Strided => 3,
-                Access::Uniform => 0,
-            });
-        } else {
-            args.push(memory.pointer());
-            steps.push(memory.step);
-        }
-    }
-    // SAFETY: the arrays hold `n` elements at the steps given.
-    unsafe { call_raw(code, &args, &steps, n) }
+    // SAFETY: the arrays hold `n` elements.
+    unsafe { memory::run(code, kernel, memory, n) }
 }
