@@ -146,7 +146,9 @@ pub fn estimate(work: &LoopWork, bits: usize, lanes: usize, copies: usize) -> Es
         let (number, wide) = (f64::from(count.number), usize::from(count.lane == 8));
         // Vectors that hold the lanes: two where a value is wider than the vector.
         let vectors = (lanes * 8.0 * count.lane as f64 / bits).max(1.0);
-        arithmetic += number * vectors * weight(count.kind, count.lane) / machine.starts / lanes;
+        let [told, instructions] = count.told.map(f64::from);
+        let started = (number - told) * weight(count.kind, count.lane) + instructions;
+        arithmetic += vectors * started / machine.starts / lanes;
         if count.kind == OpKind::ByLanes {
             arithmetic += number * machine.by_lane;
         }
@@ -198,6 +200,7 @@ mod tests {
             kind,
             lane: 4,
             number,
+            told: [0; 2],
         };
         let mut work = LoopWork {
             read: 8,

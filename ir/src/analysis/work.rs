@@ -87,6 +87,8 @@ pub struct Count {
     pub lane: usize,
     /// How many.
     pub number: u32,
+    /// How many of them the backend says the number of instructions of, and that number in all.
+    pub told: [u32; 2],
 }
 
 /// One loop.
@@ -116,6 +118,27 @@ pub struct LoopWork {
     pub accesses: [u32; 2],
     /// Cycles of the longest chain of operations from an iteration to the next one.
     pub chain: u32,
+}
+
+impl LoopWork {
+    fn count(&mut self, kind: OpKind, lane: usize, told: Option<u32>) {
+        let is_same = |c: &Count| (c.kind, c.lane) == (kind, lane);
+        let at = self.ops.iter().position(is_same).unwrap_or_else(|| {
+            self.ops.push(Count {
+                kind,
+                lane,
+                number: 0,
+                told: [0; 2],
+            });
+            self.ops.len() - 1
+        });
+        let count = &mut self.ops[at];
+        count.number += 1;
+        if let Some(instructions) = told {
+            count.told[0] += 1;
+            count.told[1] += instructions;
+        }
+    }
 }
 
 /// The loops of a kernel in vector form, outer ones first; what the backend tells of its code says what went lane by
@@ -168,21 +191,12 @@ impl Work<'_> {
                 } else {
                     kind
                 };
-                let loop_ = &mut self.loops[at];
-                match (
-                    seldom,
-                    loop_
-                        .ops
-                        .iter_mut()
-                        .find(|c| (c.kind, c.lane) == (kind, lane)),
-                ) {
-                    (true, _) => loop_.seldom += 1,
-                    (false, Some(count)) => count.number += 1,
-                    (false, None) => loop_.ops.push(Count {
-                        kind,
-                        lane,
-                        number: 1,
-                    }),
+                let told = self.told(data);
+                let own = &mut self.loops[at];
+                if seldom {
+                    own.seldom += 1;
+                } else {
+                    own.count(kind, lane, told);
                 }
             }
             if !seldom {
@@ -194,6 +208,16 @@ impl Work<'_> {
             }
         }
         self.loops[at].ops.sort_by_key(|c| (c.kind, c.lane));
+    }
+
+    /// The number of instructions of an operation, if the backend says it.
+    fn told(&self, data: &InstData) -> Option<u32> {
+        let is_own = |note: &&CodeNote| note.loc == data.loc && note.op == data.op;
+        let mut own = self.notes.iter().filter(is_own);
+        own.find_map(|note| match note.how {
+            How::Instructions(n) => Some(n),
+            _ => None,
+        })
     }
 
     /// Does the backend do it lane by lane? Quotients of integers are counted as such.
