@@ -86,9 +86,10 @@ impl Cranelift {
             let result = self.lower(kernel, scratch).and_then(|(lanes, _)| {
                 let context = &mut scratch.context;
                 context.set_disasm(disassemble);
-                let isa = match lower::multiplies_words(kernel) {
-                    true => &self.machine.isa_of_products,
-                    false => &self.machine.isa,
+                let isa = match () {
+                    _ if lower::has_many_constants(kernel) => &self.machine.isa_of_many_constants,
+                    _ if lower::multiplies_words(kernel) => &self.machine.isa_of_products,
+                    _ => &self.machine.isa,
                 };
                 if let Err(error) = context.compile(&**isa, &mut ControlPlane::default()) {
                     let why = format!("cranelift refuses {}: {:?}", kernel.name, error.inner);

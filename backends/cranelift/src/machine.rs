@@ -10,6 +10,9 @@ pub(crate) struct Machine {
     /// The ISA for kernels with products of 32-bit lanes. With AVX-512DQ Cranelift makes every
     /// multiplication of 64-bit lanes a `vpmullq`, also where one `pmuludq` would do.
     pub(crate) isa_of_products: OwnedTargetIsa,
+    /// The ISA for kernels with more constants than [`lower::has_many_constants`] allows: Cranelift's optimiser moves every
+    /// constant vector out of the loop, and the time that the register allocator takes for long live ranges is quadratic.
+    pub(crate) isa_of_many_constants: OwnedTargetIsa,
     /// Fused multiply-add is an instruction.
     pub(crate) fma: bool,
     /// Rounding to integral values, blends and the like are instructions (SSE4.1; always on aarch64).
@@ -45,10 +48,17 @@ impl Machine {
         ] {
             flags.set(name, value).map_err(|e| unsupported(&e))?;
         }
+        let mut unmoved = flags.clone();
+        unmoved
+            .set("opt_level", "none")
+            .map_err(|e| unsupported(&e))?;
         let flags = settings::Flags::new(flags);
         let mut builder =
             cranelift_native::builder_with_options(native).map_err(|e| unsupported(&e))?;
         let isa = builder.finish(flags.clone()).map_err(|e| unsupported(&e))?;
+        let isa_of_many_constants = builder
+            .finish(settings::Flags::new(unmoved))
+            .map_err(|e| unsupported(&e))?;
         if cfg!(target_arch = "x86_64") {
             let off = builder.set("has_avx512dq", "false");
             off.map_err(|e| unsupported(&e))?;
@@ -68,6 +78,7 @@ impl Machine {
             wide_compare: !x86 || has("has_sse42"),
             isa,
             isa_of_products,
+            isa_of_many_constants,
         })
     }
 }

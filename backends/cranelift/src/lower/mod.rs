@@ -126,6 +126,14 @@ pub(crate) fn lower(
     Ok((lanes, lower.kernel()?))
 }
 
+/// Does a kernel have far more constants than there are registers? Each is then made where it is first used, and not kept in
+/// memory of its own from before the loop on.
+pub(crate) fn has_many_constants(kernel: &Function) -> bool {
+    const MANY: usize = 256;
+    let constants = kernel.insts.iter().filter(|i| i.op == Opcode::Const);
+    constants.take(MANY + 1).count() > MANY
+}
+
 /// A value that is set before it is used.
 trait Reserved {
     fn reserved() -> Self;
@@ -238,9 +246,11 @@ impl Lower<'_> {
     /// Lowers ahead of the loop what has the same value for all elements.
     fn hoist(&mut self) {
         let kernel = self.kernel;
+        let many = has_many_constants(kernel);
         for &inst in &kernel.block(kernel.entry).insts {
             let data = kernel.inst(inst);
             let invariant = match (data.op, data.imm) {
+                (Opcode::Const | Opcode::Splat, _) if many => false,
                 (Opcode::Load, Imm::Array(array)) => {
                     data.args.is_empty()
                         && self.arrays[array.index()].is_uniform()

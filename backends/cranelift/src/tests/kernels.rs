@@ -491,3 +491,26 @@ fn compiles_after_a_panic() {
     assert_eq!(memory[1].get(0), Scalar::f32(9.0));
     assert_eq!(memory[1].get(1), Scalar::f32(16.0));
 }
+
+/// 800 small `if`s with constants of their own took seconds: Cranelift moved each constant out of the loop, where they outlive
+/// all else, and regalloc2 takes quadratic time for that.
+#[test]
+fn many_constants_are_not_kept_across_the_loop() {
+    let backend = Cranelift::new().unwrap();
+    let mut k = Build::new(true);
+    let x = k.array(DType::F64, ArrayMode::InOut, Access::Contiguous);
+    let mut value = k.load(x);
+    for n in 0..400 {
+        let addend = k.constant(Scalar::f64(f64::from(n) + 0.5));
+        value = k.b.binary(Opcode::Add, value, addend);
+    }
+    k.b.store(x, value);
+    let kernel = k.finish();
+    let asm = backend.emit(&kernel, "asm").unwrap().unwrap();
+    let moved = asm.lines().filter(|line| line.contains("rsp")).count();
+    assert!(moved < 20, "{moved} of {}", asm.lines().count());
+    let ones = [Scalar::f64(1.0); 16];
+    let mut memory = [Memory::holding(Access::Contiguous, &ones)];
+    assert_eq!(call(&*compile(&backend, &kernel), &mut memory, 16), 0);
+    assert_eq!(memory[0].get(3), Scalar::f64(1.0 + 400.0 * 200.0));
+}
