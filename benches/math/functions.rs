@@ -32,7 +32,7 @@ libm! {
     expf exp(x); exp2f exp2(x); exp10f exp10(x); expm1f expm1(x); logf log(x); log2f log2(x); log10f log10(x); log1pf log1p(x);
     cbrtf cbrt(x); sinf sin(x); cosf cos(x); tanf tan(x); asinf asin(x); acosf acos(x); atanf atan(x); sinhf sinh(x);
     coshf cosh(x); tanhf tanh(x); asinhf asinh(x); acoshf acosh(x); atanhf atanh(x); powf pow(x, y); hypotf hypot(x, y);
-    atan2f atan2(x, y);
+    atan2f atan2(x, y); fmodf fmod(x, y); erff erf(x); erfcf erfc(x); tgammaf tgamma(x); lgammaf lgamma(x);
 }
 
 /// A function of one argument with the C library's two.
@@ -207,4 +207,42 @@ pub const FUNCTIONS: &[Case] = &[
         atanhf,
         atanh
     ),
+    two!(
+        "fmod",
+        (-10.0, 10.0),
+        (0.5, 3.0),
+        "np.fmod",
+        "math.fmod(x, y)",
+        fmodf,
+        fmod
+    ),
+    one!("erf", (-3.0, 3.0), "special.erf", "math.erf(x)", erff, erf),
+    one!(
+        "erfc",
+        (-3.0, 8.0),
+        "special.erfc",
+        "math.erfc(x)",
+        erfcf,
+        erfc
+    ),
+    other("erfinv", &[(-0.99, 0.99)], "special.erfinv", ""),
+    other("ndtr", &[(-5.0, 5.0)], "special.ndtr", ""),
+    other("ndtri", &[(0.001, 0.999)], "special.ndtri", ""),
+    one!(
+        "gamma",
+        (-5.0, 30.0),
+        "special.gamma",
+        "math.gamma(x)",
+        tgammaf,
+        tgamma
+    ),
+    one!(
+        "lgamma",
+        (-5.0, 100.0),
+        "special.gammaln",
+        "math.lgamma(x)",
+        lgammaf,
+        lgamma
+    ),
+    other("digamma", &[(-5.0, 100.0)], "special.digamma", ""),
 ];
