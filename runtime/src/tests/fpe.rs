@@ -20,6 +20,32 @@ ufunc log_<T: float>(x: T) -> T { log(x) }
 ufunc log2_<T: float>(x: T) -> T { log2(x) }
 ufunc log10_<T: float>(x: T) -> T { log10(x) }
 ufunc exp_<T: float>(x: T) -> T { exp(x) }
+ufunc exp2_<T: float>(x: T) -> T { exp2(x) }
+ufunc expm1_<T: float>(x: T) -> T { expm1(x) }
+ufunc log1p_<T: float>(x: T) -> T { log1p(x) }
+ufunc sin_<T: float>(x: T) -> T { sin(x) }
+ufunc cos_<T: float>(x: T) -> T { cos(x) }
+ufunc tan_<T: float>(x: T) -> T { tan(x) }
+ufunc asin_<T: float>(x: T) -> T { asin(x) }
+ufunc acos_<T: float>(x: T) -> T { acos(x) }
+ufunc atan_<T: float>(x: T) -> T { atan(x) }
+ufunc sinh_<T: float>(x: T) -> T { sinh(x) }
+ufunc cosh_<T: float>(x: T) -> T { cosh(x) }
+ufunc tanh_<T: float>(x: T) -> T { tanh(x) }
+ufunc asinh_<T: float>(x: T) -> T { asinh(x) }
+ufunc acosh_<T: float>(x: T) -> T { acosh(x) }
+ufunc atanh_<T: float>(x: T) -> T { atanh(x) }
+ufunc cbrt_<T: float>(x: T) -> T { cbrt(x) }
+ufunc reciprocal_<T: float>(x: T) -> T { reciprocal(x) }
+ufunc spacing_<T: float>(x: T) -> T { spacing(x) }
+ufunc floor_<T: float>(x: T) -> T { floor(x) }
+ufunc sign_<T: float>(x: T) -> T { sign(x) }
+ufunc pow_<T: float>(x: T, y: T) -> T { pow(x, y) }
+ufunc hypot_<T: float>(x: T, y: T) -> T { hypot(x, y) }
+ufunc atan2_<T: float>(x: T, y: T) -> T { atan2(x, y) }
+ufunc fmod_<T: float>(x: T, y: T) -> T { fmod(x, y) }
+ufunc nextafter_<T: float>(x: T, y: T) -> T { nextafter(x, y) }
+ufunc copysign_<T: float>(x: T, y: T) -> T { copysign(x, y) }
 ufunc to_f16_<T: float>(x: T) -> f16 { x as f16 }
 ufunc to_f32_<T: float>(x: T) -> f32 { x as f32 }
 ufunc to_i32_<T: float>(x: T) -> i32 { x as i32 }
@@ -123,6 +149,52 @@ fn column(values: &[Scalar]) -> Array {
     }
     let buffer = crate::HostBuffer::from_bytes(&bytes).unwrap();
     Array::from_buffer(buffer, dtype, &[values.len()]).unwrap()
+}
+
+/// SciPy sets no flags, and NumPy lacks these functions: poles are divisions, NaN out of numbers is invalid.
+#[test]
+fn flags_of_special_functions() {
+    const CASES: &[(&str, &[(f64, u8)])] = &[
+        (
+            "gamma",
+            &[(0.0, 1), (-0.0, 1), (-1.0, 2), (1e9, 4), (-0.5, 0)],
+        ),
+        ("lgamma", &[(0.0, 1), (-3.0, 1), (-0.5, 0), (1e9, 0)]),
+        ("digamma", &[(0.0, 1), (-1.0, 2), (-0.5, 0), (1e9, 0)]),
+        ("erf", &[(0.0, 0), (1e9, 0), (-1e9, 0)]),
+        ("erfc", &[(0.0, 0), (1e9, 0), (-1e9, 0)]),
+        ("ndtr", &[(0.0, 0), (1e9, 0), (-1e9, 0)]),
+        ("erfinv", &[(1.0, 1), (-1.0, 1), (2.0, 2), (0.5, 0)]),
+        ("ndtri", &[(0.0, 1), (1.0, 1), (-1.0, 2), (0.5, 0)]),
+        ("rsqrt", &[(0.0, 1), (-0.0, 1), (-1.0, 2), (4.0, 0)]),
+        ("exp10", &[(400.0, 4), (-400.0, 0), (1.0, 0)]),
+        ("tanpi", &[(0.5, 1), (-1.5, 1), (1.0, 0)]),
+        ("sinpi", &[(0.5, 0), (1e9, 0)]),
+        ("cospi", &[(0.5, 0), (1e9, 0)]),
+    ];
+    for (name, cases) in CASES {
+        for dtype in [DType::F32, DType::F64] {
+            let text = format!("ufunc f(x: {dtype}) -> {dtype} {{ {name}(x) }}");
+            let program = Arc::new(Program::compile(Source::new("fpe.k", text)).unwrap());
+            let f = Ufunc::new(&program, "f").unwrap();
+            let more = [(f64::NAN, 0)];
+            for (x, flags) in cases.iter().chain(&more) {
+                let x = Array::from_vec(vec![*x; 3], &[3]).unwrap();
+                let x = x.cast(dtype).unwrap();
+                for engine in engines() {
+                    let call = f.on(&engine).fpe(FpeMode::Warn);
+                    let (_, report) = call.report(&[Arg::from(&x)]).unwrap();
+                    let counts = [&report.divide, &report.invalid, &report.overflow];
+                    let want = [0, 1, 2].map(|n| if flags >> n & 1 == 1 { 3 } else { 0 });
+                    assert_eq!(
+                        counts.map(|c| c.count),
+                        want,
+                        "{name} of {dtype}: {x:?} ({engine:?})"
+                    );
+                }
+            }
+        }
+    }
 }
 
 /// A division under a condition that is not met reports nothing (numba issue 4793), nor does an iteration

@@ -48,6 +48,27 @@ for dtype, (numpy_dtype, values) in FLOATS.items():
     for x in values + [number(x, numpy_dtype) for x in [88.0, 720.0, 12.0, -1.0]]:
         for name in ["sqrt", "log", "log2", "log10", "exp"]:
             record(name, dtype, getattr(np, name), x)
+UNARY = {
+    "exp2": np.exp2, "expm1": np.expm1, "log1p": np.log1p, "sin": np.sin, "cos": np.cos, "tan": np.tan,
+    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": np.cbrt, "reciprocal": np.reciprocal,
+    "spacing": np.spacing, "floor": np.floor, "sign": np.sign,
+}
+# Without logaddexp, of which NumPy reports the steps on the way, too: a NaN in its comparison, a difference that overflows.
+BINARY = {
+    "pow": np.power, "hypot": np.hypot, "atan2": np.arctan2, "fmod": np.fmod, "nextafter": np.nextafter,
+    "copysign": np.copysign,
+}
+for dtype in ["f32", "f64"]:
+    numpy_dtype, values = FLOATS[dtype]
+    largest = float(np.finfo(numpy_dtype).max)
+    values = [number(x, numpy_dtype) for x in values + [-1.0, 0.5, 89.0, 720.0, largest, -largest]]
+    for name, function in UNARY.items():
+        for x in values:
+            record(name, dtype, function, x)
+    for name, function in BINARY.items():
+        for a, b in itertools.product(values[:10], values[:10]):
+            record(name, dtype, function, a, b)
 for dtype, numpy_dtype, values in [
     ("i8", np.int8, [0, 1, -1, 7, -128, 127]),
     ("i32", np.int32, [0, 1, -1, 7, -(2**31), 2**31 - 1]),
