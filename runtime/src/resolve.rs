@@ -110,6 +110,9 @@ pub fn resolve_call(
             .help(match (to, arg) {
                 (DType::Bool, ArgType::Weak(_)) => "write true or false, or compare".to_string(),
                 (_, ArgType::Weak(_)) => "write it without a fraction".to_string(),
+                (_, ArgType::Typed(from)) if from.is_complex() && !to.is_complex() => {
+                    real_part_help(parameter, to)
+                }
                 _ => format!("convert the argument first, as in {parameter} as {to}"),
             }));
         } else if matches!(overrides.casting, Casting::No | Casting::Equiv) {
@@ -407,6 +410,15 @@ fn members(class: Class) -> String {
     }
 }
 
+/// What to do with a complex number where a real one is needed: it does not convert.
+pub(crate) fn real_part_help(argument: &str, to: DType) -> String {
+    if to.is_int() {
+        format!("take a part of it, as an integer: re({argument}) as {to}")
+    } else {
+        format!("take a part of it: re({argument}), or its length: abs({argument})")
+    }
+}
+
 /// The message for arguments whose common dtype is outside the class.
 fn no_instance(
     name: &str,
@@ -427,21 +439,15 @@ fn no_instance(
         })
         .or_else(|| bound.first());
     let argument = wrong.map_or("x", |(name, _)| name);
-    let to = if class.contains(DType::F64) {
-        "f64"
-    } else {
-        "i64"
-    };
-    let to = if class.contains(DType::I64) || to == "f64" {
-        to
-    } else {
-        "u64"
-    };
+    let to = [DType::F64, DType::I64]
+        .into_iter()
+        .find(|dtype| class.contains(*dtype))
+        .unwrap_or(DType::U64);
     // A literal with a point makes floats of integers.
     let has_integer = bound
         .iter()
         .any(|(_, arg)| *arg == ArgType::Weak(WeakKind::Int));
-    let point = if has_integer && to == "f64" {
+    let point = if has_integer && to == DType::F64 {
         "write the number with a point, as in 2.0, or "
     } else {
         ""
@@ -451,9 +457,10 @@ fn no_instance(
         list.join(", "),
         members(class)
     ))
-    .help(format!(
-        "{point}convert {argument} to one of them, such as {to}"
-    ))
+    .help(match wrong {
+        Some((_, ArgType::Typed(dtype))) if dtype.is_complex() => real_part_help(argument, to),
+        _ => format!("{point}convert {argument} to one of them, such as {to}"),
+    })
 }
 
 fn bound_args<'a>(

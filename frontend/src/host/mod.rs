@@ -391,7 +391,11 @@ impl<'a> Host<'a, '_> {
     fn unknown_name(&mut self, name: &str, span: Span) {
         let items = self.items.names.iter();
         let values = items
-            .filter(|(_, i)| !matches!(i, ItemRef::Function(_)))
+            .filter(|(_, i)| match i {
+                ItemRef::Function(_) => false,
+                ItemRef::Param(n) => *n < self.visible_params,
+                ItemRef::Const(_) => true,
+            })
             .map(|(n, _)| *n);
         let mut candidates: Vec<&str> = self.scope.keys().copied().chain(values).collect();
         candidates.sort_unstable();

@@ -1,7 +1,7 @@
 //! Inference of calls: arguments against parameters, type arguments from both.
 
-use super::Infer;
 use super::unify::Origin;
+use super::{Infer, TAKE_APART};
 use crate::builtins::{self, Builtin};
 use crate::diagnostic::Code;
 use crate::hir::{Callee, Expr};
@@ -125,7 +125,8 @@ impl<'b> Infer<'_, 'b> {
                     .fresh(DTypeSet::class(*c), Origin::Parameter, e.span)
             })
             .collect();
-        let result = substitute(result, &vars);
+        let declared = result;
+        let result = substitute(declared, &vars);
         if params.len() != args.len() {
             self.argument_count(name, params, args.len(), e.span);
             // The type arguments may never be known, which is not another mistake.
@@ -135,7 +136,8 @@ impl<'b> Infer<'_, 'b> {
             return Ty::Error;
         }
         let mut ok = true;
-        for (((param, ty), arg), have) in params.iter().zip(args).zip(found) {
+        let mut result = result;
+        for (n, (((param, ty), arg), have)) in params.iter().zip(args).zip(found).enumerate() {
             let want = substitute(ty, &vars);
             let unbound = matches!(self.vars.free(&want), Some((_, Origin::Parameter)));
             if self.vars.unify(&want, have) {
@@ -151,18 +153,19 @@ impl<'b> Infer<'_, 'b> {
                             format!("bound {text} by the class `{class}`")
                         }
                         _ if matches!(self.vars.shallow(have), Ty::Tuple(_)) => {
-                            "take the values apart first: `let (a, b) = ..;`".to_string()
+                            TAKE_APART.to_string()
                         }
                         Class::Complex => {
                             format!("make it complex: `{} as c64`", self.operand_text(arg.span))
                         }
                         Class::Int if self.is_complex(have) => {
-                            let text = self.operand_text(arg.span);
-                            format!("take a part of it, as an integer: `re({text}) as i64`")
+                            self.real_part_help(arg.span, Some(DType::I64))
+                        }
+                        Class::Uint if self.is_complex(have) => {
+                            self.real_part_help(arg.span, Some(DType::U64))
                         }
                         Class::Float | Class::Real if self.is_complex(have) => {
-                            let text = self.operand_text(arg.span);
-                            format!("take a part of it: `re({text})`, or its length: `abs({text})`")
+                            self.real_part_help(arg.span, None)
                         }
                         Class::Float | Class::Inexact => {
                             format!("convert it: `{} as f64`", self.operand_text(arg.span))
@@ -177,6 +180,26 @@ impl<'b> Infer<'_, 'b> {
                         &help,
                     );
                     self.vars.give_up(&want);
+                }
+                Ty::Generic(g) if have.is_scalar() && self.vars.shallow(&want).is_scalar() => {
+                    let first = params[..n].iter().position(|(_, t)| t == ty).unwrap_or(n);
+                    let want = self.vars.shallow(&want);
+                    let help = self.operand_help(&want, have, args[first].span, arg.span);
+                    let other = params[first].0;
+                    let want = self.show(&want);
+                    self.error(
+                        Code::Mismatch,
+                        arg.span,
+                        format!(
+                            "`{name}` needs `{other}` and `{param}` of one type, not {want} and {text}"
+                        ),
+                        &format!("this is {text}"),
+                        &help,
+                    );
+                    // Which of the two types was meant is not known.
+                    if depends_on(declared, *g) {
+                        result = Ty::Error;
+                    }
                 }
                 _ => self.expect(
                     &want,
@@ -229,6 +252,14 @@ fn of_family(ty: &Ty) -> Ty {
         Ty::Scalar(DType::F32) => Ty::Generic(0),
         Ty::Tuple(list) => Ty::Tuple(list.iter().map(of_family).collect()),
         other => other.clone(),
+    }
+}
+
+fn depends_on(ty: &Ty, generic: u32) -> bool {
+    match ty {
+        Ty::Generic(n) => *n == generic,
+        Ty::Tuple(list) => list.iter().any(|t| depends_on(t, generic)),
+        _ => false,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Inference of expressions.
 
-use super::Infer;
 use super::unify::Origin;
+use super::{Infer, TAKE_APART};
 use crate::diagnostic::Code;
 use crate::hir::{Block, Expr, ExprKind, Literal};
 use crate::source::Span;
@@ -202,7 +202,7 @@ impl<'b> Infer<'_, 'b> {
         let (message, help) = match shallow {
             Ty::Tuple(_) => (
                 format!("`{symbol}` is not defined for {text}"),
-                "take the values apart first: `let (a, b) = ..;`".to_string(),
+                TAKE_APART.to_string(),
             ),
             Ty::Array(..) => (
                 format!("`{symbol}` is not defined for {text}"),
@@ -217,6 +217,10 @@ impl<'b> Infer<'_, 'b> {
                     format!("bound {text} by the class {narrower}"),
                 )
             }
+            _ if narrower != "`number`" && self.is_complex(&shallow) => (
+                format!("`{symbol}` is not defined for {text}"),
+                self.real_part_help(span, (symbol != "%").then_some(DType::I64)),
+            ),
             _ => (
                 format!("`{symbol}` is not defined for {text}"),
                 help.to_string(),
@@ -323,10 +327,11 @@ impl<'b> Infer<'_, 'b> {
     }
 
     /// Which operand to convert: integers to floats, narrow to wide, else the second.
-    fn operand_help(&mut self, a: &Ty, b: &Ty, a_span: Span, b_span: Span) -> String {
+    pub(super) fn operand_help(&mut self, a: &Ty, b: &Ty, a_span: Span, b_span: Span) -> String {
         let (a, b) = (self.vars.resolve(a), self.vars.resolve(b));
         let rank = |ty: &Ty| match ty {
             Ty::Scalar(DType::Bool) => 0,
+            Ty::Scalar(d) if COMPLEX.contains(*d) => d.size() + 200,
             Ty::Scalar(d) => d.size() + if INEXACT.contains(*d) { 100 } else { 0 },
             Ty::Generic(_) | Ty::Part(_) => 1000,
             _ => 0,
@@ -377,13 +382,13 @@ impl<'b> Infer<'_, 'b> {
             return to.clone();
         }
         let help = match self.vars.set_of(&from) {
+            None if matches!(self.vars.shallow(&from), Ty::Tuple(_)) => TAKE_APART.to_string(),
             None => "convert one number at a time".to_string(),
             Some(set) => {
                 let drops_im = self
                     .vars
                     .set_of(to)
                     .is_some_and(|to| !to.and(REAL).is_empty());
-                let text = self.operand_text(a.span);
                 match self.vars.shallow(&from) {
                     _ if !drops_im || set.and(COMPLEX).is_empty() => return to.clone(),
                     // A literal that is still free can be real.
@@ -391,7 +396,7 @@ impl<'b> Infer<'_, 'b> {
                     Ty::Generic(_) if !set.is_subset(COMPLEX) => {
                         format!("bound {} by the class `real`", self.show(&from))
                     }
-                    _ => format!("take its real part: `re({text})`, or its length: `abs({text})`"),
+                    _ => self.real_part_help(a.span, None),
                 }
             }
         };

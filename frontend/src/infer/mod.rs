@@ -15,8 +15,11 @@ use crate::hir::{Body, Const, FnId, Function, Literal, Program};
 use crate::literal;
 use crate::source::{Source, Span};
 use crate::types::Ty;
-use kjit_ir::Class;
+use kjit_ir::{Class, DType};
 use unify::Vars;
+
+/// What to do with several values where one is needed.
+const TAKE_APART: &str = "take the values apart first: `let (a, b) = ..;`";
 
 /// Infers the bodies of all functions.
 pub fn infer_types(program: &mut Program, sources: &[&Source], diagnostics: &mut Vec<Diagnostic>) {
@@ -227,6 +230,15 @@ impl<'p, 'b> Infer<'p, 'b> {
         }
     }
 
+    /// What to do with a complex number where real ones, or integers alone, are needed.
+    fn real_part_help(&self, span: Span, integer: Option<DType>) -> String {
+        let text = self.operand_text(span);
+        match integer {
+            Some(to) => format!("take a part of it, as an integer: `re({text}) as {to}`"),
+            None => format!("take a part of it: `re({text})`, or its length: `abs({text})`"),
+        }
+    }
+
     /// Reports unless `found` agrees with `expected`.
     fn expect(&mut self, expected: &Ty, found: &Ty, span: Span, what: &str) {
         if self.vars.unify(expected, found) {
@@ -248,19 +260,20 @@ impl<'p, 'b> Infer<'p, 'b> {
         let (expected, found) = (self.vars.resolve(expected), self.vars.resolve(found));
         let to = self.show(&expected);
         match (&expected, &found) {
-            (Ty::Scalar(kjit_ir::DType::Bool), f) if f.is_scalar() => {
+            (Ty::Scalar(DType::Bool), f) if f.is_scalar() => {
                 format!("compare it: `{} != 0`", self.operand_text(span))
             }
             (Ty::Var(_), f) if f.is_scalar() => "convert one of them with `as`".to_string(),
+            (Ty::Scalar(e), f) if !e.is_complex() && self.is_complex(f) => {
+                self.real_part_help(span, None)
+            }
             (e, f) if e.is_scalar() && f.is_scalar() => {
                 format!("convert it: `{} as {to}`", self.operand_text(span))
             }
             (Ty::Tuple(list), f) if f.is_scalar() => {
                 format!("give {} values in parentheses", list.len())
             }
-            (e, Ty::Tuple(_)) if e.is_scalar() => {
-                "take the values apart first: `let (a, b) = ..;`".to_string()
-            }
+            (e, Ty::Tuple(_)) if e.is_scalar() => TAKE_APART.to_string(),
             (e, Ty::Array(..)) if e.is_scalar() => "take one element: `a[i]`".to_string(),
             _ => format!("make it {to}"),
         }

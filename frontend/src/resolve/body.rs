@@ -45,6 +45,8 @@ pub struct BodyResolver<'a, 'p> {
     pub(super) consts: &'p [Const],
     pub(super) source: &'p Source,
     pub(super) generics: &'p [(String, Class)],
+    /// The declaration that the body belongs to: no other name for what stands in it.
+    pub inside: Option<&'a str>,
     /// Type parameters of an unknown class: their name stands for an error.
     pub bad_generics: Vec<usize>,
     pub(super) diagnostics: &'p mut Vec<Diagnostic>,
@@ -92,6 +94,7 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
             consts,
             source,
             generics,
+            inside: None,
             bad_generics: Vec::new(),
             diagnostics,
             locals: Vec::new(),
@@ -637,12 +640,16 @@ impl<'a, 'p> BodyResolver<'a, 'p> {
     fn unknown_name(&mut self, name: &str, span: Span) {
         let items = self.items.names.iter();
         let consts = items
-            .filter(|(_, i)| matches!(i, ItemRef::Const(_)))
+            .filter(|(n, i)| matches!(i, ItemRef::Const(_)) && Some(**n) != self.inside)
             .map(|(n, _)| *n);
         let mut candidates: Vec<&str> = self.scope.keys().copied().chain(consts).collect();
         candidates.sort_unstable();
-        let help = did_you_mean(nearest(name, candidates.into_iter()))
-            .unwrap_or_else(|| declare_help(name));
+        let inside = self.inside.and_then(|n| self.items.names.get(n));
+        let help =
+            did_you_mean(nearest(name, candidates.into_iter())).unwrap_or_else(|| match inside {
+                Some(ItemRef::Const(_)) => format!("define it: `const {name} = ..;`"),
+                _ => declare_help(name),
+            });
         self.error(
             Code::UnknownName,
             span,

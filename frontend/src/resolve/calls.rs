@@ -133,7 +133,7 @@ impl<'a> BodyResolver<'a, '_> {
     fn nearest_function(&self, name: &str) -> Option<String> {
         let items = self.items.names.iter();
         let mut candidates: Vec<&str> = items
-            .filter(|(_, i)| matches!(i, ItemRef::Function(_)))
+            .filter(|(n, i)| matches!(i, ItemRef::Function(_)) && Some(**n) != self.inside)
             .map(|(n, _)| *n)
             .chain(builtins::names())
             .collect();

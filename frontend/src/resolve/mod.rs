@@ -212,6 +212,7 @@ fn resolve_consts(items: &Items<'_>, diagnostics: &mut Vec<Diagnostic>) -> Vec<C
         }
         let (source, item) = items.consts[n];
         let mut resolver = BodyResolver::new(items, &consts, source, &[], diagnostics);
+        resolver.inside = Some(&item.name.name);
         let expected = item.ty.as_ref().map(|ty| resolver.scalar_type(ty));
         let expr = resolver.expr(&item.value);
         let body = resolver.finish_expr(expr);
@@ -256,6 +257,7 @@ pub fn resolve_function<'a>(
         generic_spans.push(name.span);
     }
     let mut resolver = BodyResolver::new(items, consts, source, &generics, diagnostics);
+    resolver.inside = Some(&item.name.name);
     resolver.bad_generics = bad_generics;
     let is_gufunc = item.kind == ast::FunctionKind::Gufunc;
     let mut dims = gufunc::Dims::default();

@@ -7,7 +7,7 @@ use super::scalar::{self, adopt};
 use super::value::{Lazy, Op, Operand, Value};
 use crate::broadcast::broadcast_shapes;
 use crate::dtype::{WeakKind, promote, promote_weak};
-use crate::resolve::{ArgType, resolve_loop};
+use crate::resolve::{ArgType, real_part_help, resolve_loop};
 use crate::{Result, RuntimeError};
 use kjit_ir::{BinaryOp, DType, Loc, Opcode, UnaryOp};
 
@@ -30,6 +30,13 @@ impl Evaluator<'_> {
                 }
                 _ if [a, b].iter().any(|v| arg_type(v).is_none()) => {
                     error.help("use numbers or arrays")
+                }
+                _ if [a, b].iter().any(|v| is_complex(v)) => {
+                    let to = match op {
+                        BinaryOp::Rem => DType::F64,
+                        _ => DType::I64,
+                    };
+                    error.help(real_part_help("x", to))
                 }
                 BinaryOp::BitAnd
                 | BinaryOp::BitOr
@@ -241,6 +248,10 @@ pub(super) fn arg_type(value: &Value) -> Option<ArgType> {
         Value::Array(lazy) => Some(ArgType::Typed(lazy.dtype())),
         Value::Str(_) | Value::DType(_) | Value::Tuple(_) => None,
     }
+}
+
+fn is_complex(value: &Value) -> bool {
+    matches!(arg_type(value), Some(ArgType::Typed(dtype)) if dtype.is_complex())
 }
 
 /// The dtype an operator computes in, given what its operands promote to.
