@@ -125,6 +125,7 @@ class Approximation:
 
 LN2 = mp.log(2)
 LOG10_2 = mp.log(2) / mp.log(10)
+LN_10 = rounded(mp.log(10), "f32")
 # Reduced arguments may exceed their interval by what rounding moves the choice of the multiple.
 SLACK = 1 + mp.mpf(2) ** -12
 
@@ -161,6 +162,11 @@ POLYNOMIALS = [
      away_from_zero(lambda r: mp.expm1(r * mp.log(10)) / r, mp.log(10)), lambda r: r / mp.mpf(10) ** r,
      -LOG10_2 / 2 * SLACK, LOG10_2 / 2 * SLACK,
      "10^r = 1 + r p(r), |r| <= log10(2) / 2; relative"),
+    ("exp10_tail", "r", 4, None,
+     away_from_zero(lambda r: (mp.expm1(r * mp.log(10)) - r * LN_10) / r**2, mp.log(10) ** 2 / 2),
+     lambda r: r**2 / mp.mpf(10) ** r,
+     -LOG10_2 / 2 * SLACK, LOG10_2 / 2 * SLACK,
+     "10^r = 1 + r ln_10_hi + r^2 p(r), |r| <= log10(2) / 2; relative"),
     ("log_poly", "f", 8, None,
      away_from_zero(lambda f: (mp.log1p(f) - f) / f**2, mp.mpf(-0.5)), away_from_zero(lambda f: f**2 / mp.log1p(f), 0),
      mp.sqrt(0.5) - 1, mp.sqrt(2) - 1,
@@ -361,6 +367,7 @@ SPLITS = [
     ("ln2", LN2, 15, 41, ["hi", "lo"], "ln(2): multiples of hi are exact for exponents"),
     ("log_2", LN2, None, None, ["hi", "lo"], "ln(2)"),
     ("log10_2", LOG10_2, 15, 41, ["hi", "lo"], "log10(2), in the same way"),
+    ("ln_10", mp.log(10), None, None, ["hi"], "ln(10)"),
     ("log2_e", 1 / LN2, None, None, ["hi", "lo"], "log2(e)"),
     ("log10_e", 1 / mp.log(10), None, None, ["hi", "lo"], "log10(e)"),
     ("log2_10", mp.log(10) / LN2, None, None, ["hi"], "log2(10)"),
