@@ -228,7 +228,7 @@ fn wide_failure(error: CompileError, source: &Source) -> Failure {
     match error {
         CompileError::Backend(error @ BackendError::Unsupported(_)) => Failure::with_help(
             error.to_string(),
-            "such a kernel runs as 128-bit code, which --isa sse shows",
+            "such a kernel runs as 128-bit code, which --isa sse shows, or as scalar code where that refuses it, too",
         ),
         error => compile_failure(error, source),
     }

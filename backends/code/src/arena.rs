@@ -1,7 +1,7 @@
 //! Code memory: many kernels share a few regions, and a kernel's range is free again when the last
 //! handle to it is dropped.
 
-use crate::memory::Region;
+use crate::memory::{Region, forks};
 use kjit_ir::target::BackendError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +24,8 @@ struct Pool {
     fresh: usize,
     /// Freed ranges (offset, length) below `fresh`, sorted, never touching each other.
     free: Vec<(usize, usize)>,
+    /// [`forks`] when it was made: behind a fork nothing is written to it, because another process runs code in it.
+    forks: u64,
 }
 
 /// A handle to one piece of code.
@@ -46,7 +48,9 @@ impl Arena {
     pub fn publish(self: &Arc<Arena>, code: &[u8]) -> Result<Code, BackendError> {
         let len = code.len().max(1).next_multiple_of(ALIGN);
         let mut pools = self.lock();
-        let found = pools.iter_mut().find_map(|pool| {
+        let forks = forks();
+        let mut own = pools.iter_mut().filter(|pool| pool.forks == forks);
+        let found = own.find_map(|pool| {
             pool.take(len)
                 .map(|range| (Arc::clone(&pool.region), range))
         });
@@ -67,6 +71,7 @@ impl Arena {
                     region: Arc::clone(&region),
                     fresh: len,
                     free: Vec::new(),
+                    forks,
                 });
                 (region, (0, false))
             }
@@ -248,6 +253,37 @@ mod tests {
         });
         assert!(arena.used() >= REGION + 5);
         drop(big);
+        assert_eq!(arena.used(), 0);
+    }
+
+    /// Two processes once took the same range of the memory that they share.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_forked_process_writes_elsewhere() {
+        let answer = |n: u8| [0xb8, n, 0, 0, 0, 0xc3];
+        let first = |code: &Code| {
+            // SAFETY: the code has six bytes.
+            let bytes = unsafe { std::slice::from_raw_parts(code.entry(), 6) };
+            bytes[1]
+        };
+        let arena = Arc::new(Arena::default());
+        let before = arena.publish(&answer(1)).unwrap();
+        // SAFETY: the child publishes and exits; the arena's lock is free, because no other thread knows it.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let theirs = arena.publish(&answer(77)).unwrap();
+            let good = first(&theirs) == 77 && first(&before) == 1;
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(i32::from(!good)) };
+        }
+        let ours = arena.publish(&answer(2)).unwrap();
+        let mut status = -1;
+        // SAFETY: waits for the child made above.
+        unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!(status, 0);
+        assert_eq!((first(&before), first(&ours)), (1, 2));
+        // What was there before is given back as ever.
+        drop((before, ours));
         assert_eq!(arena.used(), 0);
     }
 

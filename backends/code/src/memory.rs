@@ -81,6 +81,14 @@ impl Drop for Region {
     }
 }
 
+/// How often this process has been forked, or the one it was forked from, as far as was asked before.
+///
+/// The file behind a region is shared with a forked process, whose arenas know nothing of what happens here: both must leave the
+/// regions from before alone.
+pub(crate) fn forks() -> u64 {
+    os::forks()
+}
+
 /// Makes freshly written code visible to instruction fetch.
 #[cfg(target_arch = "x86_64")]
 fn flush(_start: *const u8, _len: usize, reused: bool) {
@@ -119,11 +127,27 @@ fn flush(_start: *const u8, _len: usize, _reused: bool) {}
 mod os {
     use std::io::Error;
     use std::ptr::null_mut;
+    use std::sync::Once;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     pub(super) fn page_size() -> usize {
         // SAFETY: no preconditions.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         usize::try_from(size).unwrap_or(4096)
+    }
+
+    pub(super) fn forks() -> u64 {
+        static FORKS: AtomicU64 = AtomicU64::new(0);
+        static WATCH: Once = Once::new();
+        extern "C" fn count() {
+            FORKS.fetch_add(1, Ordering::SeqCst);
+        }
+        WATCH.call_once(|| {
+            // SAFETY: the handler does nothing but add to an atomic number, which a process may do at any time. It runs before
+            // the fork, so that both processes see it.
+            unsafe { libc::pthread_atfork(Some(count), None, None) };
+        });
+        FORKS.load(Ordering::SeqCst)
     }
 
     #[cfg(target_os = "linux")]
@@ -196,6 +220,10 @@ mod os {
 
     pub(super) fn page_size() -> usize {
         4096
+    }
+
+    pub(super) fn forks() -> u64 {
+        0
     }
 
     pub(super) fn map_twice(_len: usize) -> Option<(*mut u8, *const u8)> {
