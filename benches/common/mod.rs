@@ -38,6 +38,25 @@ pub fn wanted(title: &str) -> bool {
 /// Times the contenders in turns and prints one line each: the fast quartile of the times per element, and
 /// its ratio to that of the first. Ratios of contenders come back.
 pub fn compare(title: &str, elements: usize, contenders: &mut [Contender]) -> Vec<f64> {
+    let fast = times(contenders, 0.25);
+    for (contender, seconds) in contenders.iter().zip(&fast) {
+        let per_element = seconds * 1e9 / elements.max(1) as f64;
+        let ratio = seconds / fast[0];
+        println!(
+            "{title:<26} {:<14} {per_element:>10.4} ns/element {ratio:>8.3} x",
+            contender.name
+        );
+    }
+    fast.iter().map(|seconds| seconds / fast[0]).collect()
+}
+
+/// Times the contenders in turns: of each the fast tenth's seconds.
+pub fn fast_times(contenders: &mut [Contender]) -> Vec<f64> {
+    times(contenders, 0.1)
+}
+
+/// Times the contenders in turns: of each that quantile of its seconds.
+fn times(contenders: &mut [Contender], part: f64) -> Vec<f64> {
     let mut round = Duration::ZERO;
     let repeats: Vec<usize> = contenders
         .iter_mut()
@@ -59,16 +78,7 @@ pub fn compare(title: &str, elements: usize, contenders: &mut [Contender]) -> Ve
             times[n].push(turn.as_secs_f64() / repeats[n] as f64);
         }
     }
-    let fast: Vec<f64> = times.into_iter().map(|t| quantile(t, 0.25)).collect();
-    for (contender, seconds) in contenders.iter().zip(&fast) {
-        let per_element = seconds * 1e9 / elements.max(1) as f64;
-        let ratio = seconds / fast[0];
-        println!(
-            "{title:<26} {:<14} {per_element:>10.4} ns/element {ratio:>8.3} x",
-            contender.name
-        );
-    }
-    fast.iter().map(|seconds| seconds / fast[0]).collect()
+    times.into_iter().map(|t| quantile(t, part)).collect()
 }
 
 fn time(mut run: impl FnMut()) -> Duration {
