@@ -66,14 +66,17 @@ impl Isa {
             .unwrap_or(Isa::Sse)
     }
 
-    /// The backend, of which a process has one.
-    pub(crate) fn backend(self) -> Result<&'static dyn Backend, BackendError> {
-        static WIDE: [OnceLock<Result<X86, BackendError>>; 2] = [OnceLock::new(), OnceLock::new()];
+    /// The backend, of which a process has one, or the one for arrays larger than the caches.
+    pub(crate) fn backend(self, streams: bool) -> Result<&'static dyn Backend, BackendError> {
+        static WIDE: [OnceLock<Result<X86, BackendError>>; 4] = [const { OnceLock::new() }; 4];
         let Some(tier) = self.tier() else {
             return Ok(cranelift()?);
         };
-        let place = &WIDE[usize::from(self == Isa::Avx512)];
-        let backend = place.get_or_init(|| X86::new(tier));
+        let place = &WIDE[usize::from(self == Isa::Avx512) + 2 * usize::from(streams)];
+        let backend = place.get_or_init(|| match streams {
+            true => Ok(X86::new(tier)?.streaming()),
+            false => X86::new(tier),
+        });
         Ok(backend.as_ref().map_err(Clone::clone)?)
     }
 }

@@ -44,6 +44,10 @@ pub enum CpuCode {
     /// Vector machine code of these instructions. What they do not support becomes 128-bit code: the answers are the
     /// same.
     Vector(Isa),
+    /// The same for arrays larger than the caches: results are stored past them, inputs fetched ahead of time. Contiguous
+    /// outputs must be aligned to 64 bytes, and overlap no input. As `Vector` where the instructions have no such stores
+    /// here (`Isa::Sse`).
+    Stream(Isa),
 }
 
 /// Front end and optimiser: one kernel as scalar IR, every array strided, in dtypes that backends know (a
@@ -113,9 +117,12 @@ pub fn compile_cpu(
     match code {
         CpuCode::Interp => Ok(Interp::default().compile(&kernel)?),
         CpuCode::Scalar => Ok(cranelift()?.compile(&kernel)?),
-        CpuCode::Vector(isa) => {
+        CpuCode::Vector(isa) | CpuCode::Stream(isa) => {
             let vector = passes::vectorize(&kernel);
-            match isa.backend()?.compile(&vector) {
+            match isa
+                .backend(matches!(code, CpuCode::Stream(_)))?
+                .compile(&vector)
+            {
                 Err(BackendError::Unsupported(_)) if isa != Isa::Sse => {
                     Ok(cranelift()?.compile(&vector)?)
                 }

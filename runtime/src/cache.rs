@@ -135,7 +135,7 @@ impl Kernel {
         let compiled = match compile_cpu(&self.function, access, code) {
             // The scalar code of the same backend gives the same answer.
             Err(CompileError::Backend(BackendError::Unsupported(_)))
-                if matches!(code, CpuCode::Vector(_)) =>
+                if matches!(code, CpuCode::Vector(_) | CpuCode::Stream(_)) =>
             {
                 compile_cpu(&self.function, access, CpuCode::Scalar)
             }

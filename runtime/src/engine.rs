@@ -197,7 +197,7 @@ impl Engine {
         let code = match self.code() {
             CpuCode::Interp => ", interpreted",
             CpuCode::Scalar => ", scalar code",
-            CpuCode::Vector(isa) => &format!(", {}-bit SIMD", isa.bits()),
+            CpuCode::Vector(isa) | CpuCode::Stream(isa) => &format!(", {}-bit SIMD", isa.bits()),
         };
         match self.options.target {
             Target::Cpu => format!("cpu (1 thread{code})"),
@@ -392,7 +392,7 @@ impl Engine {
             CpuCode::Interp => 50.0,
             CpuCode::Scalar => 1.0,
             CpuCode::Vector(Isa::Sse) => 0.4,
-            CpuCode::Vector(_) => 0.2,
+            CpuCode::Vector(_) | CpuCode::Stream(_) => 0.2,
         };
         kernel.ns_per_element * times
     }

@@ -76,6 +76,7 @@ impl Tier {
 pub struct X86 {
     tier: Tier,
     arena: Arc<Arena>,
+    streams: bool,
     /// Vectors an iteration, where a test wants other than the best.
     pub(crate) copies: Option<usize>,
 }
@@ -95,12 +96,27 @@ impl X86 {
         Ok(X86 {
             tier,
             arena: Arc::new(Arena::default()),
+            streams: false,
             copies: None,
         })
     }
 
+    /// For arrays larger than the caches: code that stores past them, and asks for inputs ahead of time.
+    ///
+    /// Where an output has contiguous elements of 4 or 8 bytes, the first must be aligned to 64 bytes (the processor
+    /// faults otherwise), and no output should overlap an input, whose elements may be in a cache.
+    pub fn streaming(mut self) -> X86 {
+        self.streams = true;
+        self
+    }
+
     fn lower(&self, kernel: &Function) -> Result<Lowered, BackendError> {
-        lower(&without_half(kernel), self.tier.target(), self.copies)
+        lower(
+            &without_half(kernel),
+            self.tier.target(),
+            self.copies,
+            self.streams,
+        )
     }
 }
 
@@ -123,7 +139,7 @@ pub struct Listing {
 /// # Errors
 /// As [`X86`]'s `compile`.
 pub fn listing(kernel: &Function, tier: Tier) -> Result<Listing, BackendError> {
-    let mut lowered = lower(&without_half(kernel), tier.target(), None)?;
+    let mut lowered = lower(&without_half(kernel), tier.target(), None, false)?;
     let mut report = report(tier, &mut lowered);
     let compiled = lowered.function.compile()?;
     report.machine = Some(machine_report(&lowered.loops, &compiled));

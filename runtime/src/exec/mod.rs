@@ -9,6 +9,7 @@
 
 mod gather;
 mod run;
+mod stream;
 
 use crate::cache::Kernel;
 use crate::nest::{Few, Layout, LoopNest, Order};
@@ -110,6 +111,8 @@ impl Param {
 pub struct Execution<'a> {
     kernel: &'a Kernel,
     code: &'a dyn CompiledKernel,
+    /// Code for blocks whose outputs are aligned, where the arrays are larger than the caches.
+    stream: Option<&'a dyn CompiledKernel>,
     /// Code for the elements that do not fill a vector, where they cannot be padded.
     tail: Option<&'a dyn CompiledKernel>,
     interp: bool,
@@ -221,6 +224,11 @@ impl<'a> Execution<'a> {
         let code_kind = code;
         let code = kernel.code(&access, code_kind, stats)?;
         let lanes = code.lanes().max(1);
+        let stream = match stream::variant(code_kind, kernel, &nest, &params) {
+            Some(variant) => Some(kernel.code(&access, variant, stats)?),
+            None => None,
+        };
+        let stream = stream.filter(|stream| stream.lanes().max(1) == lanes);
         // Padding has positions past the end, for which a loop of the kernel may never end.
         let no_padding = has_index && kernel.has_loops && !nest.inner().is_multiple_of(lanes);
         let many_tails = !gathered
@@ -266,6 +274,7 @@ impl<'a> Execution<'a> {
         Ok(Execution {
             kernel,
             code,
+            stream,
             tail,
             interp: code_kind == CpuCode::Interp,
             lanes,

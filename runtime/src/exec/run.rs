@@ -52,6 +52,9 @@ impl Execution<'_> {
                 if !self.gathered {
                     n = n.min(cursor.run());
                 }
+                if at == range.start {
+                    n = n.min(self.ahead_of_stream(&cursor));
+                }
                 let done = at - range.start;
                 // SAFETY: the caller's promise; the block is inside the range.
                 unsafe { self.run_block(&cursor, at, n, &mut frame, (given, done))? };
@@ -145,9 +148,10 @@ impl Execution<'_> {
         }
         let main = n - n % self.lanes;
         if main > 0 {
+            let code = self.code_for(&frame.args);
             // SAFETY: every parameter has `main` elements at its argument, with the steps of the
             // access classes the code was made for; `main` is a multiple of the lanes.
-            unsafe { call(self.code, &frame.args, main, &frame.steps, &frame.status) };
+            unsafe { call(code, &frame.args, main, &frame.steps, &frame.status) };
         }
         let rest = n - main;
         if rest > 0 {

@@ -12,6 +12,7 @@ mod methods;
 mod methods_refused;
 mod nests;
 mod reductions;
+mod streams;
 
 /// A small random generator: the same cases every time.
 pub(crate) struct Rng(pub u64);

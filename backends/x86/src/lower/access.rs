@@ -8,6 +8,9 @@ use kjit_ir::target::How;
 use kjit_ir::{Access, ArrayMode, ArrayRef, DType, Imm, Opcode, Type, Value};
 use smallvec::{SmallVec, smallvec};
 
+/// Bytes from what is loaded to what is fetched for later, where arrays are larger than the caches.
+const AHEAD: i32 = 1024;
+
 /// How one array parameter is reached.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
@@ -241,16 +244,30 @@ impl Lower<'_> {
 
     // ---- loads
 
-    /// `load` and `core.load`.
+    /// `load` and `core.load`. It is `left` in memory if its use may take it from there.
     pub(super) fn load(
         &mut self,
         array: ArrayRef,
         offset: Offset,
         mask: Option<Value>,
         ty: Type,
+        left: bool,
     ) -> Val {
         let dtype = ty.dtype;
         let places = self.places(array, &offset);
+        if self.streams && self.exists.is_none() {
+            self.fetch(&places);
+        }
+        if left && mask.is_none() && self.exists.is_none() {
+            let side = places.iter().filter_map(|place| match place {
+                Place::Side(addr) => Some(*addr),
+                _ => None,
+            });
+            let side: SmallVec<[Addr; 4]> = side.collect();
+            if side.len() == places.len() {
+                return Val::Memory(side);
+            }
+        }
         if !ty.varying {
             let Place::Same(addr) = places[0] else {
                 self.refuse("a uniform load of elements that differ");
@@ -289,6 +306,21 @@ impl Lower<'_> {
         }
         let masks = regs.iter().map(|reg| self.nonzero((*reg).into(), raw).0);
         Val::Mask(masks.collect(), 4)
+    }
+
+    /// Asks for what loads of later iterations will need, once a cache line.
+    fn fetch(&mut self, places: &[Place]) {
+        let mut last = None;
+        for place in places {
+            let Place::Side(mut at) = *place else {
+                continue;
+            };
+            if last.is_none_or(|last| at.disp - last >= 64) {
+                last = Some(at.disp);
+                at.disp += AHEAD;
+                self.op(Op::Prefetcht0, Width::None, &[at.into()]);
+            }
+        }
     }
 
     /// A mask, but for lanes that do not exist.
@@ -520,6 +552,7 @@ impl Lower<'_> {
             (_, true) if self.masks => Op::Vmovdqu64Store,
             (4, true) => Op::VpmaskmovdStore,
             (_, true) => Op::VpmaskmovqStore,
+            _ if self.streams => Op::Vmovntps,
             _ => Op::VmovupsStore,
         };
         let width = self.width(lane);

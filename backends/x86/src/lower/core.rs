@@ -79,7 +79,7 @@ impl Lower<'_> {
     pub(super) fn core_load(&mut self, array: ArrayRef, args: &[Value], ty: Type) -> Val {
         let axes = self.kernel.arrays[array.index()].core.len();
         let offset = self.offset(array, &args[..axes]);
-        self.load(array, offset, args.get(axes).copied(), ty)
+        self.load(array, offset, args.get(axes).copied(), ty, false)
     }
 
     /// `core.store`; `args` are the indices, the value and perhaps a mask.

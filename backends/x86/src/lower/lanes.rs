@@ -12,6 +12,13 @@ impl Lower<'_> {
         let dtype = self.kernel.ty(value).dtype;
         match self.vals[value.index()].clone() {
             Val::Lanes(regs) => regs,
+            Val::Memory(at) => {
+                let lane = table::lane(dtype);
+                let read = at.iter().map(|at| self.v(Op::Vmovups, lane, &[A::M(*at)]));
+                let regs: Copies = read.collect();
+                self.vals[value.index()] = Val::Lanes(regs.clone());
+                regs
+            }
             Val::Const(scalar) => smallvec![self.reg(table::constant(scalar))],
             Val::Int(reg) => smallvec![self.splat_int(reg, table::lane(dtype))],
             Val::Mask(..) | Val::None => {
@@ -61,6 +68,10 @@ impl Lower<'_> {
             Val::Const(scalar) => self.int_const(scalar.as_int() as i64),
             Val::Mask(regs, lane) => self.first_bit(regs[0], lane),
             Val::Lanes(regs) => self.first_lane(regs[0], dtype),
+            Val::Memory(_) => {
+                let regs = self.numbers(value);
+                self.first_lane(regs[0], dtype)
+            }
             Val::None => {
                 self.refuse("a value used before it is lowered");
                 self.int_const(0)

@@ -16,7 +16,7 @@ impl Lower<'_> {
             }
             Val::Const(scalar) => smallvec![self.mask_const(scalar.as_bool(), lane)],
             Val::Int(bit) => smallvec![self.mask_of_bit(bit, lane)],
-            Val::Lanes(_) | Val::None => {
+            Val::Lanes(_) | Val::Memory(_) | Val::None => {
                 self.refuse("a mask that is none");
                 smallvec![self.mask_const(false, lane)]
             }
@@ -44,6 +44,12 @@ impl Lower<'_> {
         let all = self.op(Op::Neg, Width::Q, &[bit.into()]);
         if !self.masks {
             return self.splat_int(all, lane);
+        }
+        // Bits behind the last lane stay clear.
+        match self.lanes {
+            16 => return self.op(Op::KmovwFromG, Width::None, &[all.into()]),
+            8 => return self.op(Op::KmovbFromG, Width::None, &[all.into()]),
+            _ => {}
         }
         let mask = self.op(Op::KmovdFromG, Width::None, &[all.into()]);
         let every = self.all_lanes();

@@ -57,6 +57,8 @@ enum Val {
     Int(VReg),
     /// Numbers in vectors.
     Lanes(Copies),
+    /// Floats that are still in memory, a vector a copy, and will be there until their only use.
+    Memory(SmallVec<[Addr; 4]>),
     /// A bool a lane. Where masks are vectors: whose lanes have so many bytes.
     Mask(Copies, u8),
 }
@@ -113,6 +115,8 @@ struct Lower<'a> {
     f: Function,
     /// Are masks mask registers?
     masks: bool,
+    /// Do results go past the caches?
+    streams: bool,
     /// Lanes of a vector.
     lanes: usize,
     /// Vectors of the loop being written.
@@ -144,11 +148,12 @@ struct Lower<'a> {
     parts: Vec<LoopPart>,
 }
 
-/// Lowers a kernel.
+/// Lowers a kernel; `streams` as [`crate::X86::streaming`] says.
 pub(crate) fn lower(
     kernel: &Kernel,
     target: Target,
     copies: Option<usize>,
+    streams: bool,
 ) -> Result<Lowered, BackendError> {
     check(kernel)?;
     let masks = target.is_wide();
@@ -165,6 +170,7 @@ pub(crate) fn lower(
         kernel,
         f: function,
         masks,
+        streams,
         lanes: shape.lanes,
         copies: shape.copies,
         vals: vec![Val::None; kernel.values.len()],
@@ -247,7 +253,7 @@ impl Lower<'_> {
         if !self.masks {
             self.loop_over(count, zero, done, false);
             self.f.start(done);
-            self.f.ret();
+            self.leave();
             return Ok(());
         }
         let all = self.all_lanes();
@@ -294,8 +300,17 @@ impl Lower<'_> {
         self.f.branch(Cc::L, (body, &again), (done, &[]));
         self.f.set_part(outside);
         self.f.start(done);
-        self.f.ret();
+        self.leave();
         Ok(())
+    }
+
+    /// The end of the function.
+    fn leave(&mut self) {
+        if self.streams {
+            // What is stored past the caches becomes visible in no order but this.
+            self.op(Op::Sfence, Width::None, &[]);
+        }
+        self.f.ret();
     }
 
     /// The loop over whole iterations; then control goes to `after`, which is given where the loop stands if it `asks`.
@@ -423,7 +438,9 @@ impl Lower<'_> {
             }
             (Opcode::Load, Imm::Array(array)) => {
                 let mask = args.first().copied();
-                self.load(array, core::Offset::Zero, mask, kernel.ty(data.results[0]))
+                let result = data.results[0];
+                let left = self.shape.in_memory[result.index()];
+                self.load(array, core::Offset::Zero, mask, kernel.ty(result), left)
             }
             (Opcode::Store, Imm::Array(array)) => {
                 return self.store(array, core::Offset::Zero, args[0], args.get(1).copied());
@@ -474,6 +491,13 @@ impl Lower<'_> {
         {
             return Some(self.compare_under(args[place], args[1 - place]));
         }
+        // A smaller or larger one that was written as a choice.
+        let extreme = match op == Opcode::Select && self.shape.folded[args[0].index()] {
+            true => shape::extreme(kernel, inst),
+            false => None,
+        };
+        let chosen = extreme.map(|(_, of)| of);
+        let args = chosen.as_ref().map_or(args, |of| of.as_slice());
         if op == Opcode::Rare || (op == Opcode::Cast && to == Some(from)) {
             return Some(self.vals[args[0].index()].clone());
         }
@@ -487,6 +511,10 @@ impl Lower<'_> {
         }
         let mut lists: SmallVec<[Copies; 3]> = SmallVec::new();
         let mut count = 1;
+        let memory = match args.last().map(|arg| &self.vals[arg.index()]) {
+            Some(Val::Memory(at)) => Some(at.clone()),
+            _ => None,
+        };
         for (n, arg) in args.iter().enumerate() {
             let list: Copies = match kernel.ty(*arg).dtype {
                 DType::Bool => {
@@ -499,16 +527,25 @@ impl Lower<'_> {
                 }
                 // Constants are left to the instruction.
                 _ if kernel.as_const(*arg).is_some() => smallvec![],
+                // Memory is, too: what takes it has it as its last.
+                _ if n + 1 == args.len() && memory.is_some() => smallvec![],
                 _ => self.numbers(*arg),
             };
             count = count.max(list.len());
             lists.push(list);
         }
+        if let Some(at) = &memory {
+            count = count.max(at.len());
+        }
         let mut results = Copies::new();
         let mut lane = 0;
         for copy in 0..count {
             let mut given: SmallVec<[A; 3]> = SmallVec::new();
-            for (arg, list) in args.iter().zip(&lists) {
+            for (n, (arg, list)) in args.iter().zip(&lists).enumerate() {
+                if let (true, Some(at)) = (n + 1 == args.len(), &memory) {
+                    given.push(A::M(at[copy]));
+                    continue;
+                }
                 given.push(
                     match (list.get(copy).or(list.first()), kernel.as_const(*arg)) {
                         (Some(reg), _) => A::R(*reg),
@@ -517,8 +554,13 @@ impl Lower<'_> {
                     },
                 );
             }
-            let (result, made) = match op {
-                Opcode::Fma => (self.fma(inst, args, &given, negative), 0),
+            let (result, made) = match (op, extreme) {
+                (_, Some((machine, _))) => {
+                    let first = self.reg(given[0]);
+                    let inputs = [first.into(), given[1]];
+                    (self.v(machine, table::lane(from), &inputs), 0)
+                }
+                (Opcode::Fma, _) => (self.fma(inst, args, &given, negative), 0),
                 _ => self.vector_op(op, from, to, &given),
             };
             lane = made;
@@ -538,11 +580,17 @@ impl Lower<'_> {
         })
     }
 
-    /// The arguments of an operation; those of `fma` without signs that become part of the instruction: of the product,
+    /// The arguments of an operation, what is in memory last if that may be; those of `fma` without signs that become part of the instruction: of the product,
     /// and of the sum.
     fn factors(&self, op: Opcode, args: &[Value]) -> (SmallVec<[Value; 3]>, [bool; 2]) {
-        let mut args = SmallVec::from_slice(args);
+        let mut args: SmallVec<[Value; 3]> = SmallVec::from_slice(args);
         let mut negative = [false; 2];
+        if let [a, b] = args[..]
+            && matches!(self.vals[a.index()], Val::Memory(_))
+            && op.is_commutative(self.kernel.ty(a).dtype)
+        {
+            args.copy_from_slice(&[b, a]);
+        }
         if op == Opcode::Fma {
             for (n, arg) in args.iter_mut().enumerate() {
                 if let Some(x) = shape::negated(self.kernel, *arg) {

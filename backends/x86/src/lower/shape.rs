@@ -2,8 +2,9 @@
 
 use super::table;
 use crate::Target;
+use crate::encode::Op;
 use kjit_ir::analysis::tree::{use_counts, walk};
-use kjit_ir::{Block, DType, Function as Kernel, Inst, Loc, Opcode, Value, ValueDef};
+use kjit_ir::{Access, Block, DType, Function as Kernel, Imm, Inst, Loc, Opcode, Value, ValueDef};
 
 /// What decided the choices, for people.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ pub(crate) enum CopiesBy {
 pub(super) const LOCAL_BYTES: usize = 1 << 20;
 /// From so many instructions on, the loop over what is left is the only one.
 const LARGE: usize = 1200;
+/// Without loops there are several copies up to so many instructions.
+const CHAINED: usize = 700;
 /// Copies at most.
 pub(super) const COPIES: usize = 4;
 
@@ -56,8 +59,10 @@ pub(super) struct Shape {
     /// The instruction that uses a value last, if it is of the block that defines it.
     pub(super) last_use: Vec<Option<Inst>>,
     /// Values that are part of the instructions that use them: compares whose only use is an `and`, under whose other
-    /// mask they are done; negations that only `fma` uses.
+    /// mask they are done, or a choice of the smaller or larger one; negations that only `fma` uses.
     pub(super) folded: Vec<bool>,
+    /// Loads whose only use takes them from memory.
+    pub(super) in_memory: Vec<bool>,
     /// Bools whose only use is the condition of an `if`.
     pub(super) only_tested: Vec<bool>,
     pub(super) reasons: Reasons,
@@ -107,7 +112,19 @@ impl Shape {
                 }
                 false => room,
             };
+            let fits = |copies: usize| !target.is_wide() || copies * masks_live <= 7;
             match room {
+                // What waits for a chain of operations is helped more by another chain than it is hurt by spills.
+                _ if !loops && count <= LARGE / 2 && 4 * live <= registers && fits(4) => {
+                    by = CopiesBy::Most;
+                    4
+                }
+                _ if !loops && count <= CHAINED && live <= 24 && fits(2) => {
+                    if room >= 4 {
+                        by = CopiesBy::Most;
+                    }
+                    room.clamp(2, 4) & 6
+                }
                 _ if count > LARGE / 2 => {
                     by = CopiesBy::Size;
                     1
@@ -117,7 +134,7 @@ impl Shape {
                     4
                 }
                 2..=3 => 2,
-                // A loop waits for its own results: spills cost less than that.
+                // A loop waits for its own results, too.
                 _ if loops && live <= 12 && !target.is_wide() => 2,
                 _ => 1,
             }
@@ -140,6 +157,7 @@ impl Shape {
             constants: constants(kernel, room),
             last_use,
             folded: folded(kernel, target.is_wide()),
+            in_memory: in_memory(kernel),
             only_tested: only_tested(kernel),
             reasons: Reasons {
                 wide: place,
@@ -293,6 +311,91 @@ pub(super) fn negated(kernel: &Kernel, value: Value) -> Option<Value> {
     (data.op == Opcode::Neg && ty.varying && ty.dtype.is_float()).then(|| data.args[0])
 }
 
+/// The choice of the smaller or larger one of two varying floats, as the machine's instruction makes it: which gives its
+/// second operand where one is NaN or both are zeros, as the choice does.
+pub(super) fn extreme(kernel: &Kernel, select: Inst) -> Option<(Op, [Value; 2])> {
+    let [condition, yes, no] = *kernel.inst(select).args else {
+        return None;
+    };
+    let ValueDef::Result(compare, _) = kernel.def(condition) else {
+        return None;
+    };
+    let data = kernel.inst(compare);
+    let less = match data.op {
+        Opcode::Lt => true,
+        Opcode::Gt => false,
+        _ => return None,
+    };
+    let (a, b) = (data.args[0], data.args[1]);
+    let same = |x: Value, y: Value| {
+        x == y || matches!((kernel.as_const(x), kernel.as_const(y)), (Some(x), Some(y)) if x == y)
+    };
+    let min = match (same(yes, a) && same(no, b), same(yes, b) && same(no, a)) {
+        (true, _) => less,
+        (_, true) => !less,
+        _ => return None,
+    };
+    if !kernel.ty(condition).varying {
+        return None;
+    }
+    let op = match (kernel.ty(a).dtype, min) {
+        (DType::F32, true) => Op::Vminps,
+        (DType::F32, false) => Op::Vmaxps,
+        (DType::F64, true) => Op::Vminpd,
+        (DType::F64, false) => Op::Vmaxpd,
+        _ => return None,
+    };
+    Some((op, [yes, no]))
+}
+
+/// Varying floats loaded side by side whose only use, further down in the block and not behind a store or a block of its
+/// own, is an instruction that takes its last operand from memory.
+fn in_memory(kernel: &Kernel) -> Vec<bool> {
+    let uses = use_counts(kernel);
+    let mut left = vec![false; kernel.values.len()];
+    for block in &kernel.blocks {
+        // Loads that still may be, and the block's instructions so far that have taken one.
+        let mut waiting: Vec<Value> = Vec::new();
+        for &inst in &block.insts {
+            let data = kernel.inst(inst);
+            if let (Opcode::Load, Imm::Array(array), true) =
+                (data.op, data.imm, data.args.is_empty())
+            {
+                let value = data.results[0];
+                let ty = kernel.ty(value);
+                if kernel.arrays[array.index()].access == Access::Contiguous
+                    && ty.varying
+                    && matches!(ty.dtype, DType::F32 | DType::F64)
+                    && uses[value.index()] == 1
+                {
+                    waiting.push(value);
+                }
+                continue;
+            }
+            if !data.op.is_pure() || !data.blocks.is_empty() {
+                waiting.clear();
+                continue;
+            }
+            let float = data
+                .args
+                .last()
+                .is_some_and(|arg| kernel.ty(*arg).dtype.is_float());
+            let place = match (data.op, &*data.args) {
+                (Opcode::Add | Opcode::Mul, [a, b]) if float => [*b, *a]
+                    .into_iter()
+                    .find(|x| waiting.contains(x) && kernel.as_const(*x).is_none()),
+                (Opcode::Sub | Opcode::Div, [_, b]) | (Opcode::Fma, [_, _, b]) if float => Some(*b),
+                (Opcode::Sqrt, [a]) => Some(*a),
+                _ => None,
+            };
+            if let Some(value) = place.filter(|x| waiting.contains(x)) {
+                left[value.index()] = true;
+            }
+        }
+    }
+    left
+}
+
 /// With `masks`: varying compares that one `and` uses, and nothing else; and negations that only `fma` uses.
 fn folded(kernel: &Kernel, masks: bool) -> Vec<bool> {
     let uses = use_counts(kernel);
@@ -306,6 +409,13 @@ fn folded(kernel: &Kernel, masks: bool) -> Vec<bool> {
                 let all = in_fma[arg.index()] == uses[arg.index()];
                 folded[arg.index()] = all && negated(kernel, *arg).is_some();
             }
+        }
+        if data.op == Opcode::Select {
+            let condition = data.args[0];
+            if uses[condition.index()] == 1 && extreme(kernel, inst).is_some() {
+                folded[condition.index()] = true;
+            }
+            return;
         }
         if !masks {
             return;

@@ -178,8 +178,16 @@ impl Lower<'_> {
         }
         let a = self.reg(a);
         match (b, c) {
-            // Of two constants the sum's is in memory, since the product's would be overwritten.
-            (_, A::C(..)) => {
+            // A constant loaded for this is overwritten; of two, the sum's stays in memory.
+            (A::C(bits, of), _)
+                if !dying[0]
+                    && !(dying[2] && matches!(c, A::R(_)))
+                    && !self.constants.contains_key(&(bits, of)) =>
+            {
+                let b = self.reg(b);
+                self.v(f213, lane, &[b.into(), a.into(), c])
+            }
+            (_, A::C(..) | A::M(_)) => {
                 let b = self.reg(b);
                 self.v(f213, lane, &[a.into(), b.into(), c])
             }
