@@ -47,8 +47,8 @@ fn large_arrays_stream() {
     let n = 300_003;
     let mut rng = Rng(77);
     let mut numbers = || {
-        let values = (0..n + 8).map(|_| rng.below(1 << 20) as f64 / 64.0);
-        Array::from_vec(values.collect(), &[n + 8]).unwrap()
+        let values = (0..n + 16).map(|_| rng.below(1 << 20) as f64 / 64.0);
+        Array::from_vec(values.collect(), &[n + 16]).unwrap()
     };
     let (x, y) = (numbers(), numbers());
     for isa in [Isa::Avx2, Isa::Avx512] {
@@ -61,8 +61,8 @@ fn large_arrays_stream() {
                 let kernel = Kernel::new(two_results());
                 let engine = engine(isa, target);
                 let mut outs = [
-                    part(Array::zeros(DType::F64, &[n + 8]).unwrap(), start, n),
-                    part(Array::zeros(DType::I32, &[n + 8]).unwrap(), 2 * start, n),
+                    part(Array::zeros(DType::F64, &[n + 16]).unwrap(), start, n),
+                    part(Array::zeros(DType::I32, &[n + 16]).unwrap(), 2 * start, n),
                 ];
                 engine.call_into(&kernel, &inputs, &mut outs).unwrap();
                 let compiled = engine.stats().kernels_compiled;

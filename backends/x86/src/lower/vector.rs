@@ -177,13 +177,10 @@ impl Lower<'_> {
             dying.swap(0, 1);
         }
         let a = self.reg(a);
+        let overwritten = dying[0] || dying[2] && matches!(c, A::R(_));
         match (b, c) {
             // A constant loaded for this is overwritten; of two, the sum's stays in memory.
-            (A::C(bits, of), _)
-                if !dying[0]
-                    && !(dying[2] && matches!(c, A::R(_)))
-                    && !self.constants.contains_key(&(bits, of)) =>
-            {
+            (A::C(bits, of), _) if !overwritten && !self.constants.contains_key(&(bits, of)) => {
                 let b = self.reg(b);
                 self.v(f213, lane, &[b.into(), a.into(), c])
             }
