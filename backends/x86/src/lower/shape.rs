@@ -34,8 +34,8 @@ pub(crate) enum CopiesBy {
     Locals,
 }
 
-/// Bytes of stack that local arrays may take.
-pub(super) const LOCAL_BYTES: usize = 1 << 20;
+/// Bytes of stack that local arrays may take: threads may have little of it. With more, 128-bit code needs a fraction of it.
+pub(super) const LOCAL_BYTES: usize = 1 << 18;
 /// From so many instructions on, the loop over what is left is the only one.
 const LARGE: usize = 1200;
 /// Without loops there are several copies up to so many instructions.
