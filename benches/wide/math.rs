@@ -1,4 +1,9 @@
 //! Functions as kjit's library computes them, operation by operation: `exp`, `log` and `ndtr`.
+#![allow(
+    clippy::approx_constant,
+    clippy::excessive_precision,
+    reason = "the numbers of the library, digit by digit"
+)]
 
 use super::vector::{Lane, Vector};
 

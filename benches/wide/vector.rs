@@ -9,7 +9,6 @@ use std::arch::x86_64::*;
 ///
 /// # Safety
 /// All functions: the machine has the instructions, and the caller is compiled for them.
-#[expect(clippy::missing_safety_doc, reason = "the same for all, as said above")]
 pub trait Vector: Copy {
     type Lane: Lane;
     /// As many integers of the same size.
